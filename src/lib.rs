@@ -1,0 +1,9 @@
+//! Concordat, a shared-data exchange: partner agencies publish and subscribe to client records under agreements that
+//! every party signed, and every release is decided, durable and provable.
+//!
+//! `docs/architecture.md` walks through the parts; `tests/it/tidy.rs` holds who may name whom.
+
+pub mod cli;
+pub mod ledger;
+pub mod model;
+pub mod pb;

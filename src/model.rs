@@ -1,0 +1,9 @@
+//! The vocabulary of the exchange: small pure types that every other module names.
+//!
+//! Nothing here reads a clock, draws a random number or touches a file.
+
+pub mod digest;
+pub mod id;
+pub mod limit;
+pub mod order;
+pub mod violation;

@@ -1,0 +1,34 @@
+//! Every limit of the exchange, in one place, with its unit last in the name.
+
+/// The greatest size of one gRPC message, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The greatest number of rows one entry may touch.
+pub const ROWS_PER_ENTRY_MAX: usize = 1_000;
+/// The greatest number of lines in one release.
+pub const RELEASE_LINES_MAX: usize = 64;
+/// The greatest number of released and unacknowledged records of one subscription.
+pub const WINDOW_RECORDS_MAX: u32 = 1_000;
+/// How often a recipient may nack a record before it is parked.
+pub const NACKS_MAX: u32 = 5;
+/// The greatest number of parties of one agreement.
+pub const PARTIES_MAX: usize = 32;
+/// The greatest number of flows of one agreement.
+pub const FLOWS_MAX: usize = 64;
+/// The greatest number of recipients of one flow.
+pub const RECIPIENTS_MAX: usize = 32;
+/// The greatest number of field groups of one record type.
+pub const GROUPS_MAX: usize = 32;
+/// The greatest number of subscriptions of one agency.
+pub const SUBSCRIPTIONS_MAX: usize = 16;
+/// The greatest number of policies of one agency.
+pub const POLICIES_MAX: usize = 64;
+/// The greatest size of one policy's text, in bytes.
+pub const POLICY_BYTES_MAX: usize = 16 << 10;
+/// The greatest number of current records of one client.
+pub const RECORDS_PER_CLIENT_MAX: usize = 128;
+/// The greatest number of consent events of one client.
+pub const CONSENTS_PER_CLIENT_MAX: usize = 128;
+/// How long a request id is remembered, in milliseconds of ledger time: 30 days.
+pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;
+/// How many entries lie between two attestations.
+pub const ATTEST_ENTRIES: u64 = 1_024;
