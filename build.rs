@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .encode_file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), &descriptors)?;
-    let set = protox::prost_reflect::prost_types::FileDescriptorSet::decode(descriptors.as_slice())?;
+    let set =
+        protox::prost_reflect::prost_types::FileDescriptorSet::decode(descriptors.as_slice())?;
     tonic_prost_build::configure()
         .btree_map(".")
         .bytes(".")

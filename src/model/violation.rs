@@ -29,8 +29,11 @@ impl Violation {
     /// The same violation seen from the message that holds this field at `parent`.
     #[must_use]
     pub fn inside(mut self, parent: &str) -> Self {
-        self.field =
-            if self.field.is_empty() { parent.to_owned() } else { format!("{parent}.{}", self.field) };
+        self.field = if self.field.is_empty() {
+            parent.to_owned()
+        } else {
+            format!("{parent}.{}", self.field)
+        };
         self
     }
 }
