@@ -1,0 +1,14 @@
+//! The rules, one file per noun. Each decides against the state and the ledger's time, then performs what it decided.
+//!
+//! `decide` never changes anything and `perform` never refuses, so that a check and an application cannot differ.
+
+pub mod agency;
+pub mod agreement;
+pub mod client;
+pub mod consent;
+pub mod exchange;
+pub mod policy;
+pub mod record;
+pub mod release;
+pub mod signature;
+pub mod subscription;

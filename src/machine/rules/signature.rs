@@ -1,0 +1,49 @@
+//! Signatures: what speaks in an agency's name is signed by the agency's own key, which the exchange never holds.
+//!
+//! INVARIANT (party): no command that widens what may be shared, or that binds a party, passes without a signature by
+//! the key that the ledger holds for that agency. The operator, with every file and certificate, cannot make one (G5).
+//! Source: RFC 8032 (Ed25519).
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+
+use crate::machine::{
+    apply::{Context, needs_signature},
+    command::{Command, Kind, agency::AgencyCommand},
+    outcome::Refusal,
+    state::{State, agency::Keys},
+};
+
+/// Verifies the signature of a command that needs one.
+///
+/// # Errors
+/// `ActorNotPermitted` if it is not an agency that asks, `SignatureMissing`, `SignatureInvalid`.
+pub(in crate::machine) fn verify(
+    state: &State,
+    context: &Context,
+    command: &Command,
+) -> Result<(), Refusal> {
+    if !needs_signature(&command.kind) {
+        return Ok(());
+    }
+    let agency = state.agency(context.agency()?).ok_or(Refusal::AgencyUnknown)?;
+    let signature = command.signature.as_ref().ok_or(Refusal::SignatureMissing)?;
+    let brought = match &command.kind {
+        Kind::Agency(AgencyCommand::Enrol { keys, .. }) => Some(Keys::from(keys)),
+        Kind::Agency(_)
+        | Kind::Exchange(_)
+        | Kind::Agreement(_)
+        | Kind::Consent(_)
+        | Kind::Policy(_)
+        | Kind::Client(_)
+        | Kind::Record(_)
+        | Kind::Subscription(_) => None,
+    };
+    let keys = brought.as_ref().or(agency.keys.as_ref()).ok_or(Refusal::AgencyNotEnrolled)?;
+    if keys.fingerprint() != signature.key_fingerprint {
+        return Err(Refusal::SignatureInvalid);
+    }
+    let statement = command.signed.statement(state.ledger(), &agency.id, command.request_id);
+    UnparsedPublicKey::new(&ED25519, keys.signing_key)
+        .verify(&statement, &signature.value)
+        .map_err(|_| Refusal::SignatureInvalid)
+}

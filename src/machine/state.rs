@@ -1,0 +1,271 @@
+//! The state: what the ledger so far amounts to. Tables that the store keeps, and indexes derived from them.
+//!
+//! Rows are the structs of `state/`, one file per noun. Hot rows hold numbers instead of names: an agency, a record type
+//! and a subscription each have one, given in ledger order and never shown to a caller. Indexes are rebuilt from the
+//! tables at start; they are no part of the digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    machine::{
+        access::Verdicts,
+        sweep::Sweep,
+        table::{Journal, Table},
+    },
+    model::{
+        digest::Digest,
+        id::{
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, KeyId, LedgerId, PolicyId,
+            RecordId, RecordTypeName, RequestId, SubscriptionId,
+        },
+        order::{Position, UnixMillis},
+        row::Row,
+    },
+};
+
+pub mod agency;
+pub mod agreement;
+pub mod client;
+pub mod consent;
+pub mod policy;
+pub mod record;
+pub mod request;
+pub mod subscription;
+
+use agency::{Agency, AgencyNumber};
+use agreement::Agreement;
+use client::{Alias, AliasKind, Case};
+use consent::Consent;
+use policy::Policy;
+use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
+use request::{Requester, RequestRow};
+use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
+
+/// The number of the layout of the rows. Another number means: drop the rows and replay.
+pub const SCHEMA: u32 = 1;
+
+/// What there is exactly one of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Chain {
+    /// The ledger's name, once its Genesis was applied.
+    pub ledger: Option<LedgerId>,
+    /// The fingerprint of the operator's certificate.
+    pub operator_certificate: Digest,
+    /// The public key that signs checkpoints.
+    pub checkpoint_key: [u8; 32],
+    /// The version of the rules in force.
+    pub rules_version: u32,
+    /// The position the next entry takes.
+    pub next: Position,
+    /// When the last entry was admitted.
+    pub admitted_at: UnixMillis,
+    /// The chained digest of all outcomes.
+    pub outcomes: Digest,
+    /// What an attestation may state: the last multiple of the attestation interval.
+    pub attestable: Option<Attestable>,
+    /// Lines struck from releases since the last attestable position.
+    pub lines_struck: u64,
+    /// Grows with every entry that can narrow what may leave.
+    pub narrowings: u64,
+    /// The number the next sweep takes.
+    pub next_sweep: u64,
+}
+
+/// What the state was at a position that attestations name.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Attestable {
+    /// The position of the last entry covered.
+    pub position: Position,
+    /// Lines struck from releases since the attestable position before.
+    pub lines_struck: u64,
+    /// The chained digest of all outcomes up to the position.
+    pub outcomes: Digest,
+    /// The digest of all rows right after the position, this row left out.
+    pub rows: Digest,
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $number:literal $name:ident: $key:ty => $value:ty;)*) => {
+        /// The stored tables.
+        #[derive(Clone, Debug)]
+        pub struct Tables {$(
+            $(#[$doc])*
+            pub $name: Table<$key, $value>,
+        )*}
+
+        impl Tables {
+            const fn new() -> Self {
+                Self { $($name: Table::new($number),)* }
+            }
+
+            fn load(&mut self, journal: &mut Journal, row: &Row) -> Option<()> {
+                let value = row.value.as_deref()?;
+                match row.table {
+                    $($number => self.$name.load(journal, &row.key, value),)*
+                    _ => None,
+                }
+            }
+
+            fn dump(&self) -> Vec<Row> {
+                let mut rows = Vec::new();
+                $(self.$name.dump(&mut rows);)*
+                rows
+            }
+        }
+    };
+}
+
+tables! {
+    /// The one row of [`Chain`].
+    1 chain: () => Chain;
+    /// Agencies by number.
+    2 agencies: AgencyNumber => Agency;
+    /// Record types by number.
+    3 types: TypeNumber => RecordType;
+    /// Agreements.
+    4 agreements: AgreementId => Agreement;
+    /// Consents, refusals and what was withdrawn of them.
+    5 consents: ConsentId => Consent;
+    /// Agencies' policies.
+    6 policies: (AgencyNumber, PolicyId) => Policy;
+    /// Clients under the names by which agencies know them.
+    7 aliases: (AgencyNumber, AliasId) => Alias;
+    /// Caseloads.
+    8 caseload: (AgencyNumber, ClientId) => Case;
+    /// Records, every version.
+    9 records: RecordId => RecordRow;
+    /// Who was sent what: by record (its first version) and recipient.
+    10 disclosures: (RecordId, AgencyNumber) => DisclosureRow;
+    /// Data keys.
+    11 keys: KeyId => KeyRow;
+    /// Subscriptions by number.
+    12 subscriptions: SubscriptionNumber => Subscription;
+    /// What waits for a subscription, in its order.
+    13 queue: (SubscriptionNumber, u64) => RecordId;
+    /// What was released to a subscription, by delivery number.
+    14 deliveries: (SubscriptionNumber, u64) => Delivery;
+    /// What a subscription holds of each record (its first version).
+    15 received: (SubscriptionNumber, RecordId) => Received;
+    /// What a recipient refused too often.
+    16 parked: (SubscriptionNumber, RecordId) => Parked;
+    /// Requests remembered so that repeating one takes effect once.
+    17 requests: (Requester, RequestId) => RequestRow;
+    /// Work that is too large for one entry.
+    18 sweeps: u64 => Sweep;
+}
+
+/// What is derived from the tables.
+#[derive(Clone, Debug, Default)]
+pub struct Indexes {
+    /// Agency numbers by id.
+    pub agency_numbers: BTreeMap<AgencyId, AgencyNumber>,
+    /// Agency numbers by certificate fingerprint.
+    pub certificates: BTreeMap<Digest, AgencyNumber>,
+    /// Type numbers by name.
+    pub type_numbers: BTreeMap<RecordTypeName, TypeNumber>,
+    /// Flows of active agreements: (publisher, type, recipient, agreement, place of the flow in it).
+    pub flows: BTreeSet<(AgencyNumber, TypeNumber, AgencyNumber, AgreementId, u16)>,
+    /// Consents of a client in ledger order.
+    pub consents_by_client: BTreeSet<(ClientId, Position, ConsentId)>,
+    /// Aliases by whom and what they name.
+    pub alias_of: BTreeMap<(AgencyNumber, ClientId, AliasKind), AliasId>,
+    /// Records (first versions) by client.
+    pub records_by_client: BTreeSet<(ClientId, RecordId)>,
+    /// Records (first versions) by publisher and type.
+    pub records_by_publisher: BTreeSet<(AgencyNumber, TypeNumber, RecordId)>,
+    /// Data keys by what they seal.
+    pub key_of: BTreeMap<(Option<ClientId>, Option<AgencyNumber>, i32), KeyId>,
+    /// Subscription numbers by agency and id.
+    pub subscription_numbers: BTreeMap<AgencyNumber, BTreeMap<SubscriptionId, SubscriptionNumber>>,
+    /// Policies by agency.
+    pub policies_by_agency: BTreeMap<AgencyNumber, BTreeSet<PolicyId>>,
+    /// Where a record (first version) waits in a subscription's queue.
+    pub queued: BTreeMap<(SubscriptionNumber, RecordId), u64>,
+    /// Remembered requests by age.
+    pub requests_by_age: BTreeSet<(UnixMillis, Requester, RequestId)>,
+    /// Deadlines of agreements in force.
+    pub agreement_ends: BTreeSet<(UnixMillis, AgreementId)>,
+}
+
+/// The whole state.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub(super) tables: Tables,
+    pub(super) indexes: Indexes,
+    pub(super) journal: Journal,
+    pub(super) verdicts: Verdicts,
+    pub(super) chain: Chain,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl State {
+    /// The state before the Genesis.
+    pub fn empty() -> Self {
+        Self {
+            tables: Tables::new(),
+            indexes: Indexes::default(),
+            journal: Journal::default(),
+            verdicts: Verdicts::default(),
+            chain: Chain::default(),
+        }
+    }
+
+    /// The state that stored rows amount to, or `None` if a row is not of this schema.
+    pub fn from_rows(rows: impl Iterator<Item = Row>) -> Option<Self> {
+        let mut state = Self::empty();
+        for row in rows {
+            state.tables.load(&mut state.journal, &row)?;
+        }
+        state.chain = state.tables.chain.get(&()).cloned().unwrap_or_default();
+        state.rebuild_indexes();
+        Some(state)
+    }
+
+    /// Every row in stored form.
+    pub fn to_rows(&self) -> Vec<Row> {
+        self.tables.dump()
+    }
+
+    /// The tables, to read.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The indexes, to read.
+    pub fn indexes(&self) -> &Indexes {
+        &self.indexes
+    }
+
+    /// What there is exactly one of.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The ledger's name; all zero before the Genesis.
+    pub fn ledger(&self) -> LedgerId {
+        self.chain.ledger.unwrap_or(LedgerId::from_bytes([0; 16]))
+    }
+
+    /// The digest of all rows.
+    pub fn digest(&self) -> Digest {
+        self.journal.digest()
+    }
+
+    fn rebuild_indexes(&mut self) {
+        self.index_agencies();
+        self.index_agreements();
+        self.index_consents();
+        self.index_aliases();
+        self.index_policies();
+        self.index_records();
+        self.index_subscriptions();
+        self.index_requests();
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows of agreements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    machine::{
+        State,
+        state::{
+            agency::AgencyNumber,
+            record::{Groups, TypeNumber},
+        },
+    },
+    model::{
+        digest::Digest,
+        id::{AgreementId, FlowId},
+        order::{Position, UnixMillis},
+    },
+};
+
+/// An agreement: its latest version.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Agreement {
+    /// The version, from 1; a draft that follows an ended or declined version takes the next number.
+    pub version: u32,
+    /// Where the version stands.
+    pub status: Status,
+    /// The content hash of the version.
+    pub content_hash: Digest,
+    /// The encoded `AgreementContent`, exactly as it is hashed.
+    pub content: Vec<u8>,
+    /// The parties and the fingerprints of the keys that speak for them.
+    pub parties: BTreeMap<AgencyNumber, Digest>,
+    /// The one purpose (`Purpose`).
+    pub purpose: i32,
+    /// The flows, in the order of the content.
+    pub flows: Vec<Flow>,
+    /// When it ends by itself.
+    pub expires_at: UnixMillis,
+    /// The parties that approved the version.
+    pub approvals: BTreeSet<AgencyNumber>,
+    /// The parties that suspended their own flows.
+    pub suspended_by: BTreeSet<AgencyNumber>,
+    /// Where it became active; `Position::FIRST` before.
+    pub activated: Position,
+}
+
+/// Where a version of an agreement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Status {
+    /// Being written; nothing flows.
+    Draft,
+    /// Before its parties; the content is fixed; nothing flows.
+    Proposed,
+    /// Approved by every party.
+    Active,
+    /// Declined by a party; for ever.
+    Declined,
+    /// Ended by a party or by its date; for ever.
+    Ended,
+}
+
+/// One flow. Codes are those of the protobuf enums.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Flow {
+    /// Its id in the agreement.
+    pub id: FlowId,
+    /// The type of record.
+    pub record_type: TypeNumber,
+    /// Who publishes.
+    pub publisher: AgencyNumber,
+    /// Who receives.
+    pub recipients: BTreeSet<AgencyNumber>,
+    /// What is shared.
+    pub groups: Groups,
+    /// `LawfulBasis`.
+    pub basis: i32,
+    /// `Gate`.
+    pub gate: i32,
+    /// `LegalPower`.
+    pub legal_power: i32,
+    /// `SpecialCondition`.
+    pub special_condition: i32,
+    /// Whether the recipient must have the client in its confirmed caseload.
+    pub caseload_confirmed: bool,
+    /// Whether records published before the activation flow too.
+    pub backfill: bool,
+}
+
+impl State {
+    /// Puts an agreement's row and keeps the indexes with it.
+    pub(in crate::machine) fn put_agreement(&mut self, id: &AgreementId, agreement: Agreement) {
+        self.unindex_agreement(id);
+        self.tables.agreements.put(&mut self.journal, id.clone(), agreement);
+        self.index_agreement(id);
+    }
+
+    fn unindex_agreement(&mut self, id: &AgreementId) {
+        let Some(old) = self.tables.agreements.get(id) else { return };
+        for key in flow_keys(id, old) {
+            let _removed = self.indexes.flows.remove(&key);
+        }
+        let _removed = self.indexes.agreement_ends.remove(&(old.expires_at, id.clone()));
+    }
+
+    fn index_agreement(&mut self, id: &AgreementId) {
+        let Some(agreement) = self.tables.agreements.get(id) else { return };
+        if agreement.status == Status::Active {
+            self.indexes.flows.extend(flow_keys(id, agreement));
+            self.indexes.agreement_ends.insert((agreement.expires_at, id.clone()));
+        }
+    }
+
+    pub(super) fn index_agreements(&mut self) {
+        let ids: Vec<_> = self.tables.agreements.iter().map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.index_agreement(&id);
+        }
+    }
+}
+
+fn flow_keys<'a>(
+    id: &'a AgreementId,
+    agreement: &'a Agreement,
+) -> impl Iterator<Item = (AgencyNumber, TypeNumber, AgencyNumber, AgreementId, u16)> + 'a {
+    (0_u16..).zip(&agreement.flows).flat_map(move |(place, flow)| {
+        flow.recipients
+            .iter()
+            .map(move |to| (flow.publisher, flow.record_type, *to, id.clone(), place))
+    })
+}

@@ -1,0 +1,79 @@
+//! Rows of clients: the names by which agencies know them, and caseloads.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    machine::{State, state::agency::AgencyNumber},
+    model::id::{AliasId, ClientId},
+};
+
+/// How an agency came to a name for a client.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub enum AliasKind {
+    /// The agency brought the client in, by identifiers of its own.
+    Own,
+    /// A record about the client was released to the agency. Kept apart from [`AliasKind::Own`], so that claiming
+    /// a client by an identifier does not tell whom a redacted record is about.
+    Received,
+}
+
+/// A client under one agency's name for it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Alias {
+    /// The client.
+    pub client: ClientId,
+    /// How the agency came to the name.
+    pub kind: AliasKind,
+}
+
+/// A client in an agency's caseload.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Case {
+    /// Who confirmed the claim; `None` until then.
+    pub confirmed_by: Option<AgencyNumber>,
+}
+
+impl State {
+    /// The client that an agency brought in under this name.
+    pub fn own_client(&self, agency: AgencyNumber, alias: AliasId) -> Option<ClientId> {
+        let row = self.tables.aliases.get(&(agency, alias))?;
+        (row.kind == AliasKind::Own).then_some(row.client)
+    }
+
+    /// The name under which an agency knows a client.
+    pub fn alias(
+        &self,
+        agency: AgencyNumber,
+        client: ClientId,
+        kind: AliasKind,
+    ) -> Option<AliasId> {
+        self.indexes.alias_of.get(&(agency, client, kind)).copied()
+    }
+
+    /// Whether the client is in the agency's confirmed caseload.
+    pub fn in_confirmed_caseload(&self, agency: AgencyNumber, client: ClientId) -> bool {
+        self.tables.caseload.get(&(agency, client)).is_some_and(|case| case.confirmed_by.is_some())
+    }
+
+    /// Puts an alias and keeps the indexes with it.
+    pub(in crate::machine) fn put_alias(
+        &mut self,
+        agency: AgencyNumber,
+        alias: AliasId,
+        row: Alias,
+    ) {
+        self.indexes.alias_of.insert((agency, row.client, row.kind), alias);
+        self.tables.aliases.put(&mut self.journal, (agency, alias), row);
+    }
+
+    pub(super) fn index_aliases(&mut self) {
+        self.indexes.alias_of = self
+            .tables
+            .aliases
+            .iter()
+            .map(|((agency, alias), row)| ((*agency, row.client, row.kind), *alias))
+            .collect();
+    }
+}

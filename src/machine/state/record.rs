@@ -1,0 +1,257 @@
+//! Rows of record types, records, their keys and who was sent them.
+
+use std::collections::BTreeSet;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    machine::{State, state::agency::AgencyNumber},
+    model::{
+        digest::Digest,
+        id::{ClientId, GroupName, KeyId, RecordId, RecordTypeName},
+        order::{Position, UnixMillis},
+    },
+};
+
+/// The place of a record type in the order of registrations; internal, never shown.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct TypeNumber(pub(super) u16);
+
+impl TypeNumber {
+    /// The number after `count` types.
+    pub(in crate::machine) fn after(count: usize) -> Self {
+        Self(u16::try_from(count).unwrap_or(u16::MAX))
+    }
+}
+
+/// A set of field groups of one record type, as bits by their place in the type's list.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
+pub struct Groups(u32);
+
+impl Groups {
+    /// No group.
+    pub const NONE: Self = Self(0);
+
+    /// The set of the one group at `place`.
+    pub fn only(place: u32) -> Self {
+        Self(1_u32.checked_shl(place).unwrap_or(0))
+    }
+
+    /// Whether no group is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every group of `other` is in the set.
+    pub const fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The groups in either set.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The groups in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The groups in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The groups, each as a set of its own with its place.
+    pub fn each(self) -> impl Iterator<Item = (u32, Self)> {
+        (0..u32::BITS).map(|place| (place, Self::only(place))).filter(move |(_, one)| self.covers(*one))
+    }
+}
+
+/// A record type: its latest version.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RecordType {
+    /// Its name.
+    pub name: RecordTypeName,
+    /// The latest version.
+    pub version: u32,
+    /// The field groups and whether each holds special category data, in an order that only grows.
+    pub groups: Vec<(GroupName, bool)>,
+}
+
+impl RecordType {
+    /// The set of the groups named, or `None` if one is unknown.
+    pub fn set_of<'a>(&self, names: impl IntoIterator<Item = &'a GroupName>) -> Option<Groups> {
+        names.into_iter().try_fold(Groups::NONE, |set, name| {
+            let place = self.groups.iter().position(|(group, _)| group == name)?;
+            Some(set.with(Groups::only(u32::try_from(place).ok()?)))
+        })
+    }
+
+    /// The names of the groups in a set, in the type's order.
+    pub fn names_of(&self, groups: Groups) -> Vec<GroupName> {
+        (0..)
+            .zip(&self.groups)
+            .filter(|(place, _)| groups.covers(Groups::only(*place)))
+            .map(|(_, (name, _))| name.clone())
+            .collect()
+    }
+
+    /// The groups that hold special category data.
+    pub fn special(&self) -> Groups {
+        (0..)
+            .zip(&self.groups)
+            .filter(|(_, (_, special))| *special)
+            .fold(Groups::NONE, |set, (place, _)| set.with(Groups::only(place)))
+    }
+}
+
+/// One version of a record. A record is named by its first version.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RecordRow {
+    /// The first version of the record.
+    pub first: RecordId,
+    /// The latest version; kept up to date in the first version's row only.
+    pub latest: RecordId,
+    /// The number of the version, from 1.
+    pub version: u32,
+    /// Who published it.
+    pub publisher: AgencyNumber,
+    /// The type of record.
+    pub record_type: TypeNumber,
+    /// Whom it is about.
+    pub client: ClientId,
+    /// The field groups that the body holds.
+    pub groups: Groups,
+    /// The data key that seals the body.
+    pub key: KeyId,
+    /// HMAC of the request's content under the client's data key.
+    pub content_mac: Digest,
+    /// The entry whose attachment holds the body.
+    pub position: Position,
+    /// When it was published.
+    pub published_at: UnixMillis,
+}
+
+/// A data key.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct KeyRow {
+    /// The client whose data it seals.
+    pub client: Option<ClientId>,
+    /// The agency whose data it seals.
+    pub agency: Option<AgencyNumber>,
+    /// `DisposalClass`.
+    pub class: i32,
+    /// The entry whose attachment holds the wrapped key.
+    pub position: Position,
+}
+
+/// What one recipient was sent of one record.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DisclosureRow {
+    /// The latest version sent.
+    pub record: RecordId,
+    /// The groups sent, of any version.
+    pub groups: Groups,
+    /// How many versions were sent: what the recipient takes for the version number.
+    pub versions: u32,
+    /// The entry of the last release.
+    pub position: Position,
+}
+
+impl State {
+    /// The number of a record type.
+    pub fn type_number(&self, name: &RecordTypeName) -> Option<TypeNumber> {
+        self.indexes.type_numbers.get(name).copied()
+    }
+
+    /// A record type by number.
+    pub fn record_type(&self, number: TypeNumber) -> Option<&RecordType> {
+        self.tables.types.get(&number)
+    }
+
+    /// One version of a record.
+    pub fn record(&self, id: RecordId) -> Option<&RecordRow> {
+        self.tables.records.get(&id)
+    }
+
+    /// The latest version of the record that `first` names.
+    pub fn latest(&self, first: RecordId) -> Option<(RecordId, &RecordRow)> {
+        let latest = self.record(first)?.latest;
+        Some((latest, self.record(latest)?))
+    }
+
+    /// The records (first versions) about a client.
+    pub fn records_of(&self, client: ClientId) -> impl Iterator<Item = RecordId> {
+        let first = (client, RecordId::from_bytes([0; 16]));
+        let last = (client, RecordId::from_bytes([u8::MAX; 16]));
+        self.indexes.records_by_client.range(first..=last).map(|(_, record)| *record)
+    }
+
+    /// The data key that seals such data.
+    pub fn key_for(
+        &self,
+        client: Option<ClientId>,
+        agency: Option<AgencyNumber>,
+        class: i32,
+    ) -> Option<KeyId> {
+        self.indexes.key_of.get(&(client, agency, class)).copied()
+    }
+
+    /// Puts one version of a record and keeps the indexes with it.
+    pub(in crate::machine) fn put_record(&mut self, id: RecordId, row: RecordRow) {
+        if row.first == id {
+            self.index_record(id, &row);
+        } else {
+            let journal = &mut self.journal;
+            self.tables.records.change(journal, &row.first, |first| first.latest = id);
+        }
+        self.tables.records.put(&mut self.journal, id, row);
+    }
+
+    /// Puts a record type and keeps the indexes with it.
+    pub(in crate::machine) fn put_record_type(&mut self, number: TypeNumber, row: RecordType) {
+        self.indexes.type_numbers.insert(row.name.clone(), number);
+        self.tables.types.put(&mut self.journal, number, row);
+    }
+
+    /// Puts a data key and keeps the indexes with it.
+    pub(in crate::machine) fn put_key(&mut self, id: KeyId, row: KeyRow) {
+        self.indexes.key_of.insert((row.client, row.agency, row.class), id);
+        self.tables.keys.put(&mut self.journal, id, row);
+    }
+
+    fn index_record(&mut self, id: RecordId, row: &RecordRow) {
+        self.indexes.records_by_client.insert((row.client, id));
+        self.indexes.records_by_publisher.insert((row.publisher, row.record_type, id));
+    }
+
+    pub(super) fn index_records(&mut self) {
+        let firsts: BTreeSet<_> = self
+            .tables
+            .records
+            .iter()
+            .filter(|(id, row)| row.first == **id)
+            .map(|(id, row)| (*id, row.client, row.publisher, row.record_type))
+            .collect();
+        for (id, client, publisher, record_type) in firsts {
+            self.indexes.records_by_client.insert((client, id));
+            self.indexes.records_by_publisher.insert((publisher, record_type, id));
+        }
+        self.indexes.type_numbers =
+            self.tables.types.iter().map(|(number, row)| (row.name.clone(), *number)).collect();
+        self.indexes.key_of = self
+            .tables
+            .keys
+            .iter()
+            .map(|(id, row)| ((row.client, row.agency, row.class), *id))
+            .collect();
+    }
+}

@@ -1,0 +1,196 @@
+//! Tables of the state: ordered maps whose every change is also a row for the store and a term of the state digest.
+//!
+//! The state digest is the sum, lane by lane modulo 2^64, of the SHA-256 of every row, so it changes with a row and
+//! never needs the whole state. It tells replicas of one honest history apart; the ledger's tree is what resists forgery.
+
+use std::{borrow::Borrow, collections::BTreeMap, fmt, ops::RangeBounds};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::model::{digest::Digest, row::Row};
+
+/// What can be a key or a value of a table: its bytes are the stored form.
+pub trait Stored: BorshSerialize + BorshDeserialize {}
+
+impl<T: BorshSerialize + BorshDeserialize> Stored for T {}
+
+fn bytes_of(value: &impl BorshSerialize) -> Box<[u8]> {
+    // Writing to a vector does not fail; an empty value would show as a digest that differs.
+    borsh::to_vec(value).unwrap_or_default().into_boxed_slice()
+}
+
+/// The order-independent digest of a set of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsDigest([u64; 4]);
+
+impl RowsDigest {
+    fn lanes(table: u8, key: &[u8], value: &[u8]) -> [u64; 4] {
+        let digest = Digest::of_parts("concordat.row.v1", &[&[table], key, value]);
+        let mut lanes = [0; 4];
+        for (lane, chunk) in lanes.iter_mut().zip(digest.as_bytes().chunks_exact(8)) {
+            *lane = <[u8; 8]>::try_from(chunk).map_or(0, u64::from_be_bytes);
+        }
+        lanes
+    }
+
+    fn add(&mut self, table: u8, key: &[u8], value: &[u8]) {
+        for (lane, term) in self.0.iter_mut().zip(Self::lanes(table, key, value)) {
+            *lane = lane.wrapping_add(term);
+        }
+    }
+
+    fn subtract(&mut self, table: u8, key: &[u8], value: &[u8]) {
+        for (lane, term) in self.0.iter_mut().zip(Self::lanes(table, key, value)) {
+            *lane = lane.wrapping_sub(term);
+        }
+    }
+
+    /// The digest as 32 bytes.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = [0; 32];
+        for (chunk, lane) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&lane.to_be_bytes());
+        }
+        Digest::from_bytes(bytes)
+    }
+}
+
+/// The changes of rows since they were last taken, and the digest of all rows.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    changes: BTreeMap<(u8, Box<[u8]>), Option<Box<[u8]>>>,
+    digest: RowsDigest,
+    touched: usize,
+}
+
+impl Journal {
+    /// Takes the changed rows, each once, with its last value.
+    pub fn take(&mut self) -> Vec<Row> {
+        self.touched = 0;
+        std::mem::take(&mut self.changes)
+            .into_iter()
+            .map(|((table, key), value)| Row { table, key, value })
+            .collect()
+    }
+
+    /// How many row changes were made since the journal was last taken.
+    pub fn touched(&self) -> usize {
+        self.touched
+    }
+
+    /// The digest of all rows.
+    pub fn digest(&self) -> Digest {
+        self.digest.digest()
+    }
+
+    fn change(&mut self, table: u8, key: Box<[u8]>, old: Option<&[u8]>, new: Option<Box<[u8]>>) {
+        if let Some(old) = old {
+            self.digest.subtract(table, &key, old);
+        }
+        if let Some(new) = &new {
+            self.digest.add(table, &key, new);
+        }
+        self.touched = self.touched.saturating_add(1);
+        let _replaced = self.changes.insert((table, key), new);
+    }
+}
+
+/// One table. Reads are plain; every change names the journal.
+#[derive(Clone)]
+pub struct Table<K, V> {
+    number: u8,
+    rows: BTreeMap<K, V>,
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(&self.rows).finish()
+    }
+}
+
+impl<K: Stored + Ord + Clone, V: Stored + PartialEq> Table<K, V> {
+    /// An empty table with its stored number.
+    pub(super) const fn new(number: u8) -> Self {
+        Self { number, rows: BTreeMap::new() }
+    }
+
+    /// The value at `key`.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.get(key)
+    }
+
+    /// Whether there is a value at `key`.
+    pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.contains_key(key)
+    }
+
+    /// The rows in the order of their keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.iter()
+    }
+
+    /// The rows whose keys lie in `range`.
+    pub fn range(&self, range: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.range(range)
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Puts `value` at `key`.
+    pub fn put(&mut self, journal: &mut Journal, key: K, value: V) {
+        let new = bytes_of(&value);
+        let key_bytes = bytes_of(&key);
+        let old = self.rows.insert(key, value).map(|old| bytes_of(&old));
+        journal.change(self.number, key_bytes, old.as_deref(), Some(new));
+    }
+
+    /// Changes the value at `key` in place; nothing happens where there is none.
+    pub fn change(&mut self, journal: &mut Journal, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some(value) = self.rows.get_mut(key) {
+            let old = bytes_of(value);
+            change(value);
+            let new = bytes_of(value);
+            if old != new {
+                journal.change(self.number, bytes_of(key), Some(&old), Some(new));
+            }
+        }
+    }
+
+    /// Removes and returns the value at `key`.
+    pub fn remove(&mut self, journal: &mut Journal, key: &K) -> Option<V> {
+        let old = self.rows.remove(key)?;
+        journal.change(self.number, bytes_of(key), Some(&bytes_of(&old)), None);
+        Some(old)
+    }
+
+    /// Takes a stored row back. `None` if its bytes are not of this table.
+    pub(super) fn load(&mut self, journal: &mut Journal, key: &[u8], value: &[u8]) -> Option<()> {
+        journal.digest.add(self.number, key, value);
+        let key = borsh::from_slice(key).ok()?;
+        let value = borsh::from_slice(value).ok()?;
+        self.rows.insert(key, value).is_none().then_some(())
+    }
+
+    /// Appends all rows in stored form.
+    pub(super) fn dump(&self, rows: &mut Vec<Row>) {
+        rows.extend(self.rows.iter().map(|(key, value)| Row {
+            table: self.number,
+            key: bytes_of(key),
+            value: Some(bytes_of(value)),
+        }));
+    }
+}
