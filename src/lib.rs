@@ -8,3 +8,4 @@ pub mod clock;
 pub mod ledger;
 pub mod model;
 pub mod pb;
+pub mod seal;
