@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod keyring;
 pub mod ledger;
 pub mod model;
 pub mod pb;
