@@ -10,3 +10,4 @@ pub mod ledger;
 pub mod model;
 pub mod pb;
 pub mod seal;
+pub mod store;

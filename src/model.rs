@@ -6,4 +6,5 @@ pub mod digest;
 pub mod id;
 pub mod limit;
 pub mod order;
+pub mod row;
 pub mod violation;
