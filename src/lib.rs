@@ -4,6 +4,10 @@
 //! `docs/architecture.md` walks through the parts; `tests/it/tidy.rs` holds who may name whom.
 
 pub mod cli;
+pub mod clock;
+pub mod keyring;
 pub mod ledger;
 pub mod model;
 pub mod pb;
+pub mod seal;
+pub mod store;
