@@ -4,6 +4,7 @@
 //! `docs/architecture.md` walks through the parts; `tests/it/tidy.rs` holds who may name whom.
 
 pub mod cli;
+pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod pb;
