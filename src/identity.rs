@@ -12,6 +12,7 @@ pub mod channel;
 pub mod development;
 pub mod fault;
 pub mod file;
+mod place;
 pub mod profile;
 pub mod signing;
 pub mod time;

@@ -3,7 +3,8 @@
 //! It decides nothing about callers: a caller without a certificate comes through with no peer and is answered by the
 //! service; any other bad certificate ends here, in a TLS alert (`docs/operating.md`, "Certificate errors"). Each
 //! handshake is a task of its own under a deadline, so a slow one delays nobody. When too many are under way the oldest
-//! is dropped: an honest handshake takes milliseconds, the oldest one stalls.
+//! is dropped: an honest handshake takes milliseconds, the oldest one stalls. Each caller may hold only so many
+//! connections, and all callers without a certificate together only so many.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::identity::{certificate::PeerCertificate, trust::Trust};
+use crate::identity::{
+    certificate::PeerCertificate,
+    place::{Place, Places},
+    trust::Trust,
+};
 
 /// How long accepting pauses when the system is out of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,12 +45,21 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How many handshakes may be under way at once, at least 1.
     pub handshakes_max: usize,
+    /// How many connections one certificate key may hold.
+    pub connections_per_caller_max: usize,
+    /// How many connections callers without a certificate may hold, all together.
+    pub connections_without_certificate_max: usize,
 }
 
 impl Default for Limits {
-    /// 5 s, 1,024 handshakes.
+    /// 5 s, 1,024 handshakes, 256 connections per caller, 64 for those without a certificate.
     fn default() -> Self {
-        Self { handshake_timeout: Duration::from_secs(5), handshakes_max: 1_024 }
+        Self {
+            handshake_timeout: Duration::from_secs(5),
+            handshakes_max: 1_024,
+            connections_per_caller_max: 256,
+            connections_without_certificate_max: 64,
+        }
     }
 }
 
@@ -55,8 +69,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Incoming {
     listener: TcpListener,
-    trust: Arc<Trust>,
-    limits: Limits,
+    door: Door,
     handshakes: JoinSet<Finished>,
     // By number, which grows: the first one is the oldest.
     under_way: BTreeMap<u64, AbortHandle>,
@@ -69,8 +82,7 @@ impl Incoming {
     pub fn new(listener: TcpListener, trust: Arc<Trust>, limits: Limits) -> Self {
         Self {
             listener,
-            trust,
-            limits,
+            door: Door { trust, limits, places: Places::default() },
             handshakes: JoinSet::new(),
             under_way: BTreeMap::new(),
             next_number: 0,
@@ -107,7 +119,7 @@ impl Incoming {
     }
 
     fn begin(&mut self, stream: TcpStream, remote: SocketAddr) {
-        while self.limits.handshakes_max.max(1) <= self.under_way.len() {
+        while self.door.limits.handshakes_max.max(1) <= self.under_way.len() {
             if let Some((_, oldest)) = self.under_way.pop_first() {
                 oldest.abort();
                 tracing::warn!("too many handshakes are under way; the oldest is dropped");
@@ -115,13 +127,14 @@ impl Incoming {
         }
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        let handshake = handshake(stream, remote, Arc::clone(&self.trust));
-        let deadline = self.limits.handshake_timeout;
+        let door = self.door.clone();
         let task = self.handshakes.spawn(async move {
-            let connection = timeout(deadline, handshake).await.unwrap_or_else(|_| {
-                tracing::debug!("a handshake took too long");
-                None
-            });
+            let deadline = door.limits.handshake_timeout;
+            let connection =
+                timeout(deadline, door.admit(stream, remote)).await.unwrap_or_else(|_| {
+                    tracing::debug!("a handshake took too long");
+                    None
+                });
             Finished { number, connection }
         });
         self.under_way.insert(number, task);
@@ -168,17 +181,49 @@ fn concerns_one_connection(cause: &io::Error) -> bool {
     )
 }
 
-async fn handshake(stream: TcpStream, remote: SocketAddr, trust: Arc<Trust>) -> Option<Connection> {
-    // A socket that refuses the option serves all the same, only slower.
-    stream.set_nodelay(true).ok();
-    let (config, generation) = trust.handshake();
-    match TlsAcceptor::from(config).accept(stream).into_fallible().await {
-        Ok(stream) => Connection::new(stream, remote, generation),
-        Err((cause, socket)) => {
-            tracing::debug!(%cause, "a handshake was refused");
-            see_off(socket).await;
-            None
-        }
+/// What every handshake needs.
+#[derive(Clone, Debug)]
+struct Door {
+    trust: Arc<Trust>,
+    limits: Limits,
+    places: Places,
+}
+
+impl Door {
+    /// Shakes hands with a caller and finds it a place; `None` if it is turned away.
+    async fn admit(self, stream: TcpStream, remote: SocketAddr) -> Option<Connection> {
+        // A socket that refuses the option serves all the same, only slower.
+        stream.set_nodelay(true).ok();
+        let (config, generation) = self.trust.handshake();
+        let mut stream = match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+            Ok(stream) => stream,
+            Err((cause, socket)) => {
+                tracing::debug!(%cause, "a handshake was refused");
+                see_off(socket).await;
+                return None;
+            }
+        };
+        let peer = match stream.get_ref().1.peer_certificates() {
+            None => None,
+            // `?`: a certificate that rustls verified and this crate cannot parse; nobody knows who that is.
+            Some(chain) => Some(Arc::new(PeerCertificate::verified(chain, generation)?)),
+        };
+        let Some(place) = self.place_of(peer.as_deref()) else {
+            tracing::warn!("a caller holds too many connections; the newest is closed");
+            stream.shutdown().await.ok();
+            return None;
+        };
+        Some(Connection { stream, remote, peer, _place: place })
+    }
+
+    fn place_of(&self, peer: Option<&PeerCertificate>) -> Option<Place> {
+        let Limits { connections_per_caller_max, connections_without_certificate_max, .. } =
+            self.limits;
+        let places_max = match peer {
+            Some(_) => connections_per_caller_max,
+            None => connections_without_certificate_max,
+        };
+        self.places.take(peer.map(PeerCertificate::fingerprint), places_max)
     }
 }
 
@@ -198,18 +243,11 @@ pub struct Connection {
     stream: TlsStream<TcpStream>,
     remote: SocketAddr,
     peer: Option<Arc<PeerCertificate>>,
+    // Given back when the connection is dropped.
+    _place: Place,
 }
 
 impl Connection {
-    // `None` if there is a certificate that this crate cannot parse although rustls could: then nobody knows who it is.
-    fn new(stream: TlsStream<TcpStream>, remote: SocketAddr, generation: u64) -> Option<Self> {
-        let peer = match stream.get_ref().1.peer_certificates() {
-            None => None,
-            Some(chain) => Some(Arc::new(PeerCertificate::verified(chain, generation)?)),
-        };
-        Some(Self { stream, remote, peer })
-    }
-
     /// The caller's verified certificate, or `None` if it presented none.
     pub const fn peer(&self) -> Option<&Arc<PeerCertificate>> {
         self.peer.as_ref()

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,19 +14,20 @@ use std::{
 
 use concordat::{
     identity::{
-        acceptor::Limits,
+        acceptor::{Connection, Incoming, Limits},
         certificate::PeerCertificate,
         development::{DevelopmentAuthority, IssuedProfile},
         time::TimeSource,
-        trust::{Distrust, Reload},
+        trust::{Distrust, Reload, Trust},
         upkeep::Upkeep,
     },
     model::order::UnixMillis,
 };
+use futures::StreamExt;
 use rustls::AlertDescription;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::tls_bench::{Bench, Caller, DAY, Ending, Exchange, NOW, Pair, VERSIONS, days_ago};
@@ -193,7 +195,7 @@ async fn a_hundred_rotations_lose_no_caller() {
 async fn callers_that_stall_delay_nobody() {
     let bench = Bench::new();
     let profile = bench.agency("glen-college", NOW);
-    let limits = Limits { handshake_timeout: FOREVER, handshakes_max: 1_024 };
+    let limits = Limits { handshake_timeout: FOREVER, ..Limits::default() };
     let mut exchange = Exchange::start(bench.files(), TimeSource::fixed(NOW), limits).await;
     let mut stalled = Vec::new();
     for silent in [true, false].repeat(50) {
@@ -210,7 +212,7 @@ async fn callers_that_stall_delay_nobody() {
 #[tokio::test]
 async fn a_stalled_handshake_is_cut_at_its_deadline() {
     let bench = Bench::new();
-    let limits = Limits { handshake_timeout: Duration::from_millis(20), handshakes_max: 1_024 };
+    let limits = Limits { handshake_timeout: Duration::from_millis(20), ..Limits::default() };
     let exchange = Exchange::start(bench.files(), TimeSource::fixed(NOW), limits).await;
     let mut stalled = TcpStream::connect(exchange.address).await.unwrap();
     assert_eq!(stalled.read(&mut [0; 16]).await.unwrap(), 0);
@@ -219,7 +221,7 @@ async fn a_stalled_handshake_is_cut_at_its_deadline() {
 #[tokio::test]
 async fn a_refused_caller_that_never_hangs_up_is_cut_at_the_same_deadline() {
     let bench = Bench::new();
-    let limits = Limits { handshake_timeout: Duration::from_millis(20), handshakes_max: 1_024 };
+    let limits = Limits { handshake_timeout: Duration::from_millis(20), ..Limits::default() };
     let exchange = Exchange::start(bench.files(), TimeSource::fixed(NOW), limits).await;
     let mut refused = TcpStream::connect(exchange.address).await.unwrap();
     refused.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -236,7 +238,7 @@ async fn a_refused_caller_that_never_hangs_up_is_cut_at_the_same_deadline() {
 async fn when_too_many_handshakes_are_under_way_the_oldest_makes_room() {
     let bench = Bench::new();
     let profile = bench.agency("glen-college", NOW);
-    let limits = Limits { handshake_timeout: FOREVER, handshakes_max: 4 };
+    let limits = Limits { handshake_timeout: FOREVER, handshakes_max: 4, ..Limits::default() };
     let mut exchange = Exchange::start(bench.files(), TimeSource::fixed(NOW), limits).await;
     let mut stalled = Vec::new();
     for _ in 0..4 {
@@ -250,6 +252,55 @@ async fn when_too_many_handshakes_are_under_way_the_oldest_makes_room() {
         youngest.try_read(&mut [0; 16]).map_err(|error| error.kind()),
         Err(std::io::ErrorKind::WouldBlock)
     );
+}
+
+#[tokio::test]
+async fn no_caller_takes_the_places_of_another() {
+    let bench = Bench::new();
+    let greedy = Pair::of_profile(&bench.agency("greedy", NOW));
+    let modest = Pair::of_profile(&bench.agency("modest", NOW));
+    let limits = Limits {
+        connections_per_caller_max: 2,
+        connections_without_certificate_max: 1,
+        ..Limits::default()
+    };
+    let trust = Trust::open(bench.files(), TimeSource::fixed(NOW)).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let mut incoming = Incoming::new(listener, trust, limits);
+    let address = incoming.local_address().unwrap();
+    let [_, version] = VERSIONS;
+    let open = async |pair: Option<&Pair>| Caller::new(&bench, version, pair).call(address).await.0;
+    let closed_at_once = Ending::Greeted(String::new());
+
+    // The callers never hang up by themselves: each waits for a greeting that only a closed connection ends.
+    let (first, second, third) = (open(Some(&greedy)), open(Some(&greedy)), open(Some(&greedy)));
+    tokio::pin!(first, second, third);
+    let kept_first = admitted(&mut incoming, first.as_mut()).await.unwrap();
+    let kept_second = admitted(&mut incoming, second.as_mut()).await.unwrap();
+    assert_eq!(admitted(&mut incoming, third).await.unwrap_err(), closed_at_once);
+    let (other, nobody, another_nobody) = (open(Some(&modest)), open(None), open(None));
+    tokio::pin!(other, nobody);
+    let _other = admitted(&mut incoming, other.as_mut()).await.unwrap();
+    let _nobody = admitted(&mut incoming, nobody.as_mut()).await.unwrap();
+    tokio::pin!(another_nobody);
+    assert_eq!(admitted(&mut incoming, another_nobody).await.unwrap_err(), closed_at_once);
+
+    drop(kept_first);
+    let fourth = open(Some(&greedy));
+    tokio::pin!(fourth);
+    assert!(admitted(&mut incoming, fourth.as_mut()).await.is_ok());
+    drop(kept_second);
+}
+
+/// What comes first: the exchange admits a connection, or the caller's call ends.
+async fn admitted(
+    incoming: &mut Incoming,
+    call: impl Future<Output = Ending>,
+) -> Result<Connection, Ending> {
+    tokio::select! {
+        connection = incoming.next() => Ok(connection.unwrap()),
+        ending = call => Err(ending),
+    }
 }
 
 #[tokio::test]
