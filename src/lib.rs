@@ -6,7 +6,9 @@
 pub mod cli;
 pub mod clock;
 pub mod keyring;
+pub mod identity;
 pub mod ledger;
+pub mod machine;
 pub mod model;
 pub mod pb;
 pub mod seal;

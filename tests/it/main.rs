@@ -4,3 +4,8 @@
 
 mod seal_parts;
 mod store_rows;
+mod tls_bench;
+mod tls_development;
+mod tls_live;
+mod tls_matrix;
+mod tls_service;
