@@ -1,6 +1,17 @@
 //! The protobuf types, generated at build time from `proto/`: the wire and the disk share them.
 
-#[expect(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
+#[expect(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::as_conversions,
+    clippy::clone_on_ref_ptr,
+    clippy::large_enum_variant,
+    reason = "generated code"
+)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/concordat.rs"));
 }

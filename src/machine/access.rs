@@ -1,8 +1,361 @@
-//! Access: may these field groups of this client's records go from this publisher to this recipient, now, and why?
+//! Access: may these field groups of this client's record go from this publisher to this recipient, now, and why?
 //!
-//! Only a flow of an active agreement permits (`decide`); the publisher's and the recipient's own Cedar policies then
-//! only narrow (`access/verdict.rs`).
+//! Only a flow of an active agreement permits. Each flow is asked in turn: parties, agreement, purpose, backfill,
+//! caseload, gate; then the publisher's and the recipient's own policies, which only narrow (`access/verdict.rs`). The
+//! answer gives a ground for every group that may leave and a reason for every group that may not, and is the same
+//! function for a release, for an explanation and for the send gate (G3, G5, G8).
+
+use std::collections::BTreeSet;
+
+use crate::{
+    machine::state::{
+        State,
+        agency::AgencyNumber,
+        agreement::{Agreement, Flow, Status},
+        record::{Groups, RecordRow, TypeNumber},
+    },
+    model::{
+        id::{AgreementId, ClientId, ConsentId, FlowId, PolicyId},
+        order::{Position, UnixMillis},
+    },
+    pb::ledger::v1::Gate,
+};
 
 pub mod verdict;
 
-pub use verdict::Verdicts;
+pub use verdict::{Attributes, QuestionKey, Verdict, Verdicts};
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who publishes.
+    pub publisher: AgencyNumber,
+    /// Who would receive.
+    pub recipient: AgencyNumber,
+    /// The type of record.
+    pub record_type: TypeNumber,
+    /// Whom the record is about.
+    pub client: ClientId,
+    /// The groups that the record holds.
+    pub groups: Groups,
+    /// Where the record was published.
+    pub published: Position,
+    /// For what the recipient would receive (`Purpose`).
+    pub purpose: i32,
+    /// The time.
+    pub now: UnixMillis,
+}
+
+impl Question {
+    /// Asks about a record.
+    pub fn about(
+        record: &RecordRow,
+        recipient: AgencyNumber,
+        purpose: i32,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            publisher: record.publisher,
+            recipient,
+            record_type: record.record_type,
+            client: record.client,
+            groups: record.groups,
+            published: record.position,
+            purpose,
+            now,
+        }
+    }
+}
+
+/// The ground on which groups may leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// Its version.
+    pub version: u32,
+    /// The flow.
+    pub flow: FlowId,
+    /// The groups.
+    pub groups: Groups,
+    /// The consents relied on.
+    pub consents: BTreeSet<ConsentId>,
+}
+
+/// Why a group may not leave on one flow, in order of precedence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No flow of an active agreement shares the group with the recipient.
+    NoFlow,
+    /// The publisher or the recipient is suspended or not enrolled.
+    AgencyNotInForce,
+    /// The agreement has ended.
+    AgreementEnded,
+    /// The publisher or the recipient has suspended its flows.
+    FlowSuspended,
+    /// The agreement has another purpose.
+    PurposeDiffers,
+    /// The record was published before the agreement became active, and the flow has no backfill.
+    BeforeActivation,
+    /// The client is not in the recipient's confirmed caseload.
+    NotInCaseload,
+    /// The gate asks for a consent that was never given.
+    ConsentMissing,
+    /// Consent was refused.
+    ConsentRefused,
+    /// The consent was withdrawn.
+    ConsentWithdrawn,
+    /// The consent has ended.
+    ConsentExpired,
+    /// Policies of the publisher forbid it.
+    PublisherPolicy(Vec<PolicyId>),
+    /// Policies of the recipient forbid it.
+    RecipientPolicy(Vec<PolicyId>),
+    /// A policy could not be evaluated, which denies.
+    PolicyUnreadable,
+}
+
+impl Reason {
+    /// The stable code, in upper snake case.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoFlow => "NO_FLOW",
+            Self::AgencyNotInForce => "AGENCY_NOT_IN_FORCE",
+            Self::AgreementEnded => "AGREEMENT_ENDED",
+            Self::FlowSuspended => "FLOW_SUSPENDED",
+            Self::PurposeDiffers => "PURPOSE_DIFFERS",
+            Self::BeforeActivation => "BEFORE_ACTIVATION",
+            Self::NotInCaseload => "NOT_IN_CASELOAD",
+            Self::ConsentMissing => "CONSENT_MISSING",
+            Self::ConsentRefused => "CONSENT_REFUSED",
+            Self::ConsentWithdrawn => "CONSENT_WITHDRAWN",
+            Self::ConsentExpired => "CONSENT_EXPIRED",
+            Self::PublisherPolicy(_) => "PUBLISHER_POLICY",
+            Self::RecipientPolicy(_) => "RECIPIENT_POLICY",
+            Self::PolicyUnreadable => "POLICY_UNREADABLE",
+        }
+    }
+}
+
+/// Why a group is withheld.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The group, as a set of one.
+    pub group: Groups,
+    /// The flow that came nearest, if any shares the group.
+    pub flow: Option<(AgreementId, FlowId)>,
+    /// What stands against it there.
+    pub reason: Reason,
+}
+
+/// What may leave, and what may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Grounds; no group stands in two of them.
+    pub grounds: Vec<Ground>,
+    /// Every other group of the record.
+    pub withheld: Vec<Withheld>,
+}
+
+impl Decision {
+    /// The groups that may leave.
+    pub fn groups(&self) -> Groups {
+        self.grounds.iter().fold(Groups::NONE, |set, ground| set.with(ground.groups))
+    }
+}
+
+/// Decides.
+pub fn decide(state: &State, question: &Question) -> Decision {
+    let mut decision = Decision::default();
+    let mut nearest: Vec<Withheld> = Vec::new();
+    let mut open = question.groups;
+    for (id, agreement, place, flow) in flows(state, question) {
+        let asked = open.and(flow.groups);
+        if asked.is_empty() {
+            continue;
+        }
+        let mut ground = Ground {
+            agreement: id.clone(),
+            version: agreement.version,
+            flow: flow.id.clone(),
+            groups: Groups::NONE,
+            consents: BTreeSet::new(),
+        };
+        let flow_reason = stands_against(state, question, agreement, flow);
+        for (group_place, group) in asked.each() {
+            let verdict = match &flow_reason {
+                Some(reason) => Err(reason.clone()),
+                None => gate(state, question, flow, group).and_then(|consent| {
+                    policies(state, question, (id, agreement, place, flow), group_place)?;
+                    Ok(consent)
+                }),
+            };
+            match verdict {
+                Ok(consent) => {
+                    ground.groups = ground.groups.with(group);
+                    ground.consents.extend(consent);
+                }
+                Err(reason) => {
+                    let flow = Some((id.clone(), flow.id.clone()));
+                    nearest.push(Withheld { group, flow, reason });
+                }
+            }
+        }
+        if !ground.groups.is_empty() {
+            open = open.without(ground.groups);
+            decision.grounds.push(ground);
+        }
+    }
+    decision.withheld = withheld(open, nearest);
+    decision
+}
+
+/// For every group still open, the reason of the flow that came nearest to sharing it.
+fn withheld(open: Groups, nearest: Vec<Withheld>) -> Vec<Withheld> {
+    open.each()
+        .map(|(_, group)| {
+            nearest
+                .iter()
+                .filter(|withheld| withheld.group == group)
+                .max_by(|a, b| a.reason.cmp(&b.reason))
+                .cloned()
+                .unwrap_or(Withheld { group, flow: None, reason: Reason::NoFlow })
+        })
+        .collect()
+}
+
+type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
+
+/// The flows of active agreements from the publisher to the recipient, in the order of their names.
+fn flows<'a>(state: &'a State, question: &Question) -> impl Iterator<Item = Place<'a>> {
+    let key = (question.publisher, question.record_type, question.recipient);
+    state.flows_between(key).filter_map(|(id, place)| {
+        let agreement = state.tables.agreements.get(id)?;
+        Some((id, agreement, place, agreement.flows.get(usize::from(place))?))
+    })
+}
+
+/// What stands against a whole flow.
+fn stands_against(
+    state: &State,
+    question: &Question,
+    agreement: &Agreement,
+    flow: &Flow,
+) -> Option<Reason> {
+    let in_force = |number| state.agency(number).is_some_and(|agency| agency.in_force());
+    if !in_force(question.publisher) || !in_force(question.recipient) {
+        return Some(Reason::AgencyNotInForce);
+    }
+    if agreement.status != Status::Active || agreement.expires_at <= question.now {
+        return Some(Reason::AgreementEnded);
+    }
+    let suspended = &agreement.suspended_by;
+    if suspended.contains(&question.publisher) || suspended.contains(&question.recipient) {
+        return Some(Reason::FlowSuspended);
+    }
+    if agreement.purpose != question.purpose {
+        return Some(Reason::PurposeDiffers);
+    }
+    if question.published < agreement.activated && !flow.backfill {
+        return Some(Reason::BeforeActivation);
+    }
+    if flow.caseload_confirmed && !state.in_confirmed_caseload(question.recipient, question.client)
+    {
+        return Some(Reason::NotInCaseload);
+    }
+    None
+}
+
+/// Whether the flow's gate is open for one group, and by which consent.
+fn gate(
+    state: &State,
+    question: &Question,
+    flow: &Flow,
+    group: Groups,
+) -> Result<Option<ConsentId>, Reason> {
+    if flow.gate == i32::from(Gate::None) {
+        return Ok(None);
+    }
+    let covering = state.consents_of(question.client).filter(|(_, consent)| {
+        consent.publisher == question.publisher
+            && consent.record_type == question.record_type
+            && consent.groups.covers(group)
+            && consent.recipients.contains(&question.recipient)
+            // A refusal stands against every gate; a consent opens only the gate it was given for.
+            && (!consent.given || consent.gate == flow.gate)
+    });
+    // INVARIANT (last word): of everything that was said about this group and recipient, the last in ledger order
+    // counts, so a refusal or withdrawal outranks every consent before it.
+    let mut last: Option<(Position, Result<ConsentId, Reason>)> = None;
+    for (id, consent) in covering {
+        let said = match (consent.given, consent.expires_at) {
+            (false, _) => Err(Reason::ConsentRefused),
+            (true, Some(end)) if end <= question.now => Err(Reason::ConsentExpired),
+            (true, _) => Ok(id),
+        };
+        let event = match consent.withdrawn.get(&question.recipient) {
+            Some(position) => (*position, Err(Reason::ConsentWithdrawn)),
+            None => (consent.position, said),
+        };
+        if last.as_ref().is_none_or(|(position, _)| *position < event.0) {
+            last = Some(event);
+        }
+    }
+    match last {
+        Some((_, said)) => said.map(Some),
+        None => Err(Reason::ConsentMissing),
+    }
+}
+
+/// Whether the publisher's and the recipient's own policies let one group pass.
+fn policies(
+    state: &State,
+    question: &Question,
+    (id, agreement, place, flow): Place<'_>,
+    group_place: u32,
+) -> Result<(), Reason> {
+    let (Some(publisher), Some(recipient), Some(record_type)) = (
+        state.agency(question.publisher),
+        state.agency(question.recipient),
+        state.record_type(question.record_type),
+    ) else {
+        return Err(Reason::PolicyUnreadable);
+    };
+    let index = usize::try_from(group_place).unwrap_or(usize::MAX);
+    let Some((group, special_category)) = record_type.groups.get(index) else {
+        return Err(Reason::PolicyUnreadable);
+    };
+    for owner in [question.publisher, question.recipient] {
+        let key = QuestionKey {
+            owner,
+            publisher: question.publisher,
+            recipient: question.recipient,
+            record_type: question.record_type,
+            group: group_place,
+            agreement: id.clone(),
+            version: agreement.version,
+            flow: place,
+        };
+        let verdict = state.verdicts.ask(state, &key, || Attributes {
+            publisher,
+            recipient,
+            record_type: &record_type.name,
+            group,
+            special_category: *special_category,
+            purpose: agreement.purpose,
+            agreement: id,
+            flow: &flow.id,
+            basis: flow.basis,
+            gate: flow.gate,
+        });
+        match verdict {
+            Verdict::Silent => {}
+            Verdict::Forbidden(ids) if owner == question.publisher => {
+                return Err(Reason::PublisherPolicy(ids));
+            }
+            Verdict::Forbidden(ids) => return Err(Reason::RecipientPolicy(ids)),
+            Verdict::Unreadable => return Err(Reason::PolicyUnreadable),
+        }
+    }
+    Ok(())
+}

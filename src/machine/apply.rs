@@ -136,13 +136,13 @@ pub fn check(
     let position = state.chain.next;
     match decide(state, position, now.max(state.chain.admitted_at), command)? {
         Decided::Known(receipt) => Ok(Some(receipt)),
+        Decided::Record(change) => Ok(change.known().cloned()),
         Decided::Exchange(_)
         | Decided::Agency(_)
         | Decided::Agreement(_)
         | Decided::Consent(_)
         | Decided::Policy(_)
         | Decided::Client(_)
-        | Decided::Record(_)
         | Decided::Subscription(_)
         | Decided::Release(_) => Ok(None),
     }

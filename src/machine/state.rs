@@ -156,6 +156,10 @@ tables! {
     18 sweeps: u64 => Sweep;
 }
 
+/// By publisher and type, then by recipient: agreements and the places of the flows in them.
+pub type FlowsByPublisher =
+    BTreeMap<(AgencyNumber, TypeNumber), BTreeMap<AgencyNumber, BTreeSet<(AgreementId, u16)>>>;
+
 /// What is derived from the tables.
 #[derive(Clone, Debug, Default)]
 pub struct Indexes {
@@ -165,8 +169,8 @@ pub struct Indexes {
     pub certificates: BTreeMap<Digest, AgencyNumber>,
     /// Type numbers by name.
     pub type_numbers: BTreeMap<RecordTypeName, TypeNumber>,
-    /// Flows of active agreements: (publisher, type, recipient, agreement, place of the flow in it).
-    pub flows: BTreeSet<(AgencyNumber, TypeNumber, AgencyNumber, AgreementId, u16)>,
+    /// Flows of active agreements.
+    pub flows: FlowsByPublisher,
     /// Consents of a client in ledger order.
     pub consents_by_client: BTreeSet<(ClientId, Position, ConsentId)>,
     /// Aliases by whom and what they name.

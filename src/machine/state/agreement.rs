@@ -89,6 +89,30 @@ pub struct Flow {
 }
 
 impl State {
+    /// The flows of active agreements from a publisher, of a type, to a recipient: agreement and place in it.
+    pub(in crate::machine) fn flows_between(
+        &self,
+        (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
+    ) -> impl Iterator<Item = (&AgreementId, u16)> {
+        self.indexes
+            .flows
+            .get(&(publisher, record_type))
+            .and_then(|by_recipient| by_recipient.get(&recipient))
+            .into_iter()
+            .flatten()
+            .map(|(id, place)| (id, *place))
+    }
+
+    /// The agencies to which a publisher has a flow of a type in an active agreement.
+    pub(in crate::machine) fn recipients_of(
+        &self,
+        publisher: AgencyNumber,
+        record_type: TypeNumber,
+    ) -> impl Iterator<Item = AgencyNumber> {
+        let flows = self.indexes.flows.get(&(publisher, record_type));
+        flows.into_iter().flat_map(|by_recipient| by_recipient.keys().copied())
+    }
+
     /// Puts an agreement's row and keeps the indexes with it.
     pub(in crate::machine) fn put_agreement(&mut self, id: &AgreementId, agreement: Agreement) {
         self.unindex_agreement(id);
@@ -98,16 +122,25 @@ impl State {
 
     fn unindex_agreement(&mut self, id: &AgreementId) {
         let Some(old) = self.tables.agreements.get(id) else { return };
-        for key in flow_keys(id, old) {
-            let _removed = self.indexes.flows.remove(&key);
+        for (from, to, flow) in flow_keys(id, old) {
+            if let Some(by_recipient) = self.indexes.flows.get_mut(&from) {
+                if let Some(keys) = by_recipient.get_mut(&to) {
+                    let _removed = keys.remove(&flow);
+                }
+                by_recipient.retain(|_, keys| !keys.is_empty());
+            }
         }
+        self.indexes.flows.retain(|_, by_recipient| !by_recipient.is_empty());
         let _removed = self.indexes.agreement_ends.remove(&(old.expires_at, id.clone()));
     }
 
     fn index_agreement(&mut self, id: &AgreementId) {
         let Some(agreement) = self.tables.agreements.get(id) else { return };
         if agreement.status == Status::Active {
-            self.indexes.flows.extend(flow_keys(id, agreement));
+            for (from, to, flow) in flow_keys(id, agreement) {
+                let by_recipient = self.indexes.flows.entry(from).or_default();
+                by_recipient.entry(to).or_default().insert(flow);
+            }
             self.indexes.agreement_ends.insert((agreement.expires_at, id.clone()));
         }
     }
@@ -120,13 +153,15 @@ impl State {
     }
 }
 
-fn flow_keys<'a>(
-    id: &'a AgreementId,
-    agreement: &'a Agreement,
-) -> impl Iterator<Item = (AgencyNumber, TypeNumber, AgencyNumber, AgreementId, u16)> + 'a {
-    (0_u16..).zip(&agreement.flows).flat_map(move |(place, flow)| {
-        flow.recipients
-            .iter()
-            .map(move |to| (flow.publisher, flow.record_type, *to, id.clone(), place))
-    })
+/// From whom and of which type; to whom; under which agreement, and the place of the flow in it.
+type FlowKey = ((AgencyNumber, TypeNumber), AgencyNumber, (AgreementId, u16));
+
+fn flow_keys(id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
+    (0_u16..)
+        .zip(&agreement.flows)
+        .flat_map(|(place, flow)| {
+            let from = (flow.publisher, flow.record_type);
+            flow.recipients.iter().map(move |to| (from, *to, (id.clone(), place)))
+        })
+        .collect()
 }

@@ -162,6 +162,8 @@ pub struct DisclosureRow {
     pub groups: Groups,
     /// How many versions were sent: what the recipient takes for the version number.
     pub versions: u32,
+    /// The version sent before the latest one.
+    pub before: Option<RecordId>,
     /// The entry of the last release.
     pub position: Position,
 }

@@ -50,6 +50,8 @@ pub struct Subscription {
     pub settled: u64,
     /// Deliveries to repeat, as inclusive ranges in ascending order.
     pub replays: Vec<(u64, u64)>,
+    /// Whether it was removed; its rows then go step by step.
+    pub removed: bool,
 }
 
 impl Subscription {
@@ -66,6 +68,19 @@ pub struct Delivery {
     pub record: RecordId,
     /// The groups released.
     pub groups: Groups,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Fate {
+    /// It left, or is about to.
+    Sent,
+    /// It did not pass the send gate, or was lost before it.
+    NotSent,
+    /// The recipient could not use it.
+    Refused,
 }
 
 /// What a subscription holds of one record.
@@ -152,7 +167,7 @@ impl State {
     }
 
     pub(super) fn index_subscriptions(&mut self) {
-        for (number, row) in self.tables.subscriptions.iter() {
+        for (number, row) in self.tables.subscriptions.iter().filter(|(_, row)| !row.removed) {
             let numbers = self.indexes.subscription_numbers.entry(row.agency).or_default();
             numbers.insert(row.id.clone(), *number);
         }

@@ -1,0 +1,147 @@
+//! Records: published by the agency that holds them, version by version.
+//!
+//! INVARIANT (once): a record's id derives from the agency and its request, so the same request finds its own record and
+//! never makes a second one (G9). The receipt says nothing that depends on other agencies' records (G8).
+
+use crate::{
+    machine::{
+        apply::{Context, Effect},
+        command::record::Publish,
+        outcome::{Receipt, Refusal},
+        rules::exchange::derived,
+        state::{
+            State,
+            agency::AgencyNumber,
+            record::{RecordRow, TypeNumber},
+        },
+        sweep,
+    },
+    model::{
+        id::{AliasId, ClientId, RecordId},
+        limit,
+    },
+    pb::ledger::v1::DisposalClass,
+};
+
+/// What is decided about a record.
+#[derive(Debug)]
+pub(in crate::machine) enum Change {
+    Known(Receipt),
+    Publish { id: RecordId, row: Box<RecordRow>, client: AliasId },
+}
+
+impl Change {
+    /// The receipt of a request that had its effect before.
+    pub(in crate::machine) fn known(&self) -> Option<&Receipt> {
+        match self {
+            Self::Known(receipt) => Some(receipt),
+            Self::Publish { .. } => None,
+        }
+    }
+}
+
+/// The id of the record that an agency's request publishes.
+pub(in crate::machine) fn record_id(state: &State, context: &Context) -> RecordId {
+    RecordId::derived(&derived("concordat.record.v1", state, context))
+}
+
+pub(in crate::machine) fn decide(
+    state: &State,
+    context: &Context,
+    publish: &Publish,
+) -> Result<Change, Refusal> {
+    let publisher = context.agency()?;
+    let id = record_id(state, context);
+    if let Some(row) = state.record(id) {
+        if row.content_mac != publish.content_mac {
+            return Err(Refusal::RequestIdReused);
+        }
+        let (client, record, version) = (publish.client, id, row.version);
+        return Ok(Change::Known(Receipt::Published { record, client, version }));
+    }
+    let record_type = state.type_number(&publish.record_type).ok_or(Refusal::GroupUnknown)?;
+    let known = state.record_type(record_type).ok_or(Refusal::GroupUnknown)?;
+    let groups = known.set_of(&publish.groups).ok_or(Refusal::GroupUnknown)?;
+    let client = state.own_client(publisher, publish.client).ok_or(Refusal::NotAvailable)?;
+    if state.recipients_of(publisher, record_type).next().is_none() {
+        return Err(Refusal::NoActiveFlow);
+    }
+    if publish.type_version == 0 || known.version < publish.type_version {
+        return Err(Refusal::TypeVersionUnknown);
+    }
+    let key = state.tables.keys.get(&publish.key).ok_or(Refusal::NotAvailable)?;
+    let sealed_for = (key.client, key.agency, key.class);
+    if sealed_for != (Some(client), Some(publisher), i32::from(DisposalClass::Record)) {
+        return Err(Refusal::NotAvailable);
+    }
+    let (first, version) = match publish.supersedes {
+        None => {
+            within_limit(state, publisher, client)?;
+            (id, 1)
+        }
+        Some(before) => successor(state, (publisher, record_type, client), before)?,
+    };
+    let row = RecordRow {
+        first,
+        latest: id,
+        version,
+        publisher,
+        record_type,
+        client,
+        groups,
+        key: publish.key,
+        content_mac: publish.content_mac,
+        position: context.position,
+        published_at: context.now,
+    };
+    Ok(Change::Publish { id, row: Box::new(row), client: publish.client })
+}
+
+pub(in crate::machine) fn perform(
+    state: &mut State,
+    context: &Context,
+    change: Change,
+    effects: &mut Vec<Effect>,
+) -> Receipt {
+    match change {
+        Change::Known(receipt) => receipt,
+        Change::Publish { id, row, client } => {
+            let (first, version) = (row.first, row.version);
+            state.put_record(id, *row);
+            sweep::offer_record(state, first, context.now, effects);
+            Receipt::Published { record: id, client, version }
+        }
+    }
+}
+
+/// Counts only the publisher's own records, so that the limit tells nothing of others'.
+fn within_limit(
+    state: &State,
+    publisher: AgencyNumber,
+    client: ClientId,
+) -> Result<(), Refusal> {
+    let own = state
+        .records_of(client)
+        .filter(|first| state.record(*first).is_some_and(|row| row.publisher == publisher))
+        .count();
+    if own < limit::RECORDS_PER_CLIENT_MAX { Ok(()) } else { Err(Refusal::LimitReached) }
+}
+
+fn successor(
+    state: &State,
+    (publisher, record_type, client): (AgencyNumber, TypeNumber, ClientId),
+    before: RecordId,
+) -> Result<(RecordId, u32), Refusal> {
+    let row = state.record(before).ok_or(Refusal::NotAvailable)?;
+    if row.publisher != publisher || row.record_type != record_type {
+        return Err(Refusal::NotAvailable);
+    }
+    if row.client != client {
+        return Err(Refusal::ClientDiffers);
+    }
+    let first = state.record(row.first).ok_or(Refusal::NotAvailable)?;
+    if first.latest != before {
+        return Err(Refusal::SupersedesNotLatest);
+    }
+    Ok((row.first, row.version.saturating_add(1)))
+}
