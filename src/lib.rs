@@ -5,5 +5,6 @@
 
 pub mod cli;
 pub mod ledger;
+pub mod machine;
 pub mod model;
 pub mod pb;

@@ -191,9 +191,9 @@ impl Verdicts {
 /// What is wrong with the text, one problem a line, for its author.
 pub fn canonical(text: &str) -> Result<String, Vec<String>> {
     examine(text).map_err(|unfit| match unfit {
-        Unfit::Permits => vec![
-            "a policy only narrows: write `forbid`, and share more by an agreement".to_owned(),
-        ],
+        Unfit::Permits => {
+            vec!["a policy only narrows: write `forbid`, and share more by an agreement".to_owned()]
+        }
         Unfit::Invalid(problems) => problems,
     })
 }
@@ -288,9 +288,8 @@ fn evaluated(policies: &PolicySet, attributes: &Attributes<'_>) -> Option<Verdic
         Decision::Allow => Some(Verdict::Silent),
         Decision::Deny => {
             let reasons = response.diagnostics().reason();
-            let mut ids: Vec<PolicyId> = reasons
-                .map(|id| AsRef::<str>::as_ref(id).parse().ok())
-                .collect::<Option<_>>()?;
+            let mut ids: Vec<PolicyId> =
+                reasons.map(|id| AsRef::<str>::as_ref(id).parse().ok()).collect::<Option<_>>()?;
             ids.sort();
             Some(Verdict::Forbidden(ids))
         }

@@ -19,7 +19,7 @@ use crate::{
         outcome::{Receipt, Refusal, Remembered},
         state::{
             State,
-            agency::AgencyNumber,
+            agency::{AgencyNumber, Keys},
             agreement::{Agreement, Flow, Status},
             record::TypeNumber,
         },
@@ -116,30 +116,23 @@ pub(in crate::machine) fn perform(
     Receipt::Answer(answer)
 }
 
-/// The flows that a publisher's records may take now, each with one of its recipients: of active agreements that have
-/// not reached their end. `suspended` says whether flows that one of the two has suspended are among them.
-pub(super) fn flows_of(
+/// The flows by which records of a type may go from a publisher to a recipient now: of active agreements that have not
+/// reached their end. `suspended` says whether flows that one of the two has suspended are among them.
+pub(super) fn flows_in_force(
     state: &State,
-    publisher: AgencyNumber,
+    (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
     now: UnixMillis,
     suspended: bool,
-) -> impl Iterator<Item = (&Flow, AgencyNumber)> {
-    let first = "a".parse().ok().map(|id: AgreementId| {
-        (publisher, TypeNumber::after(0), AgencyNumber::MIN, id, 0)
-    });
-    first
-        .into_iter()
-        .flat_map(|first| state.indexes.flows.range(first..))
-        .take_while(move |(from, ..)| *from == publisher)
-        .filter_map(move |(from, _, to, id, place)| {
-            let agreement = state.tables.agreements.get(id)?;
-            let held = |party| agreement.suspended_by.contains(party);
-            let open = agreement.status == Status::Active
-                && now < agreement.expires_at
-                && (suspended || !(held(from) || held(to)));
-            let flow = agreement.flows.get(usize::from(*place))?;
-            open.then_some((flow, *to))
-        })
+) -> impl Iterator<Item = &Flow> {
+    state.flows_between((publisher, record_type, recipient)).filter_map(move |(id, place)| {
+        let agreement = state.tables.agreements.get(id)?;
+        let held =
+            [publisher, recipient].iter().any(|party| agreement.suspended_by.contains(party));
+        let open = agreement.status == Status::Active
+            && now < agreement.expires_at
+            && (suspended || !held);
+        agreement.flows.get(usize::from(place)).filter(|_| open)
+    })
 }
 
 /// The agreement, for one of its parties.
@@ -225,7 +218,7 @@ fn approve<'a>(
     row: &Agreement,
 ) -> Result<(&'a AgreementId, Agreement, Then), Refusal> {
     let keys = state.agency(caller).and_then(|agency| agency.keys.as_ref());
-    let fingerprint = keys.map(crate::machine::state::agency::Keys::fingerprint);
+    let fingerprint = keys.map(Keys::fingerprint);
     // INVARIANT (hash): the key that signs now is the one that the content names.
     if fingerprint.is_none() || row.parties.get(&caller).copied() != fingerprint {
         return Err(Refusal::PartyInvalid);

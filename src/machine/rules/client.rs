@@ -10,7 +10,7 @@ use crate::{
         apply::{Context, Effect},
         command::client::ClientCommand,
         outcome::{Receipt, Refusal, Remembered},
-        rules::agreement::flows_of,
+        rules::{agreement::flows_in_force, exchange::derived},
         state::{
             State,
             agency::AgencyNumber,
@@ -18,10 +18,7 @@ use crate::{
         },
         sweep,
     },
-    model::{
-        digest::Digest,
-        id::{AgencyId, AliasId, ClientId},
-    },
+    model::id::{AgencyId, AliasId, ClientId},
 };
 
 /// What is decided about a client.
@@ -51,8 +48,10 @@ pub(in crate::machine) fn decide(
         }
         ClientCommand::ConfirmCaseload { client, agency } => {
             let (claimant, client, case) = claim(state, caller, *client, agency)?;
-            let served = flows_of(state, caller, context.now, false)
-                .any(|(flow, to)| to == claimant && flow.caseload_confirmed);
+            let served = state.tables.types.iter().any(|(record_type, _)| {
+                flows_in_force(state, (caller, *record_type, claimant), context.now, false)
+                    .any(|flow| flow.caseload_confirmed)
+            });
             if !served || claimant == caller {
                 return Err(Refusal::NotAvailable);
             }
@@ -74,7 +73,7 @@ pub(in crate::machine) fn decide(
 
 pub(in crate::machine) fn perform(
     state: &mut State,
-    _context: &Context,
+    context: &Context,
     change: Change,
     effects: &mut Vec<Effect>,
 ) -> Receipt {
@@ -91,12 +90,12 @@ pub(in crate::machine) fn perform(
         Change::Confirm { claimant, client, by } => {
             let case = Case { confirmed_by: Some(by) };
             state.tables.caseload.put(&mut state.journal, (claimant, client), case);
-            sweep::offer_client(state, client, &BTreeSet::from([claimant]), effects);
+            sweep::offer_client(state, client, &BTreeSet::from([claimant]), context.now, effects);
         }
         Change::End(agency, client) => {
             let _removed = state.tables.caseload.remove(&mut state.journal, &(agency, client));
             sweep::narrow(state, effects);
-            sweep::prune_client(state, client, effects);
+            sweep::prune_client(state, client, context.now);
         }
     }
     Receipt::DONE
@@ -112,15 +111,7 @@ fn add(
     if let Some(alias) = state.alias(caller, client, AliasKind::Own) {
         return Ok(Change::Known(alias));
     }
-    let agency = state.agency(caller).ok_or(Refusal::AgencyUnknown)?;
-    let alias = AliasId::derived(&Digest::of_parts(
-        "concordat.alias.v1",
-        &[
-            state.ledger().as_bytes(),
-            agency.id.as_str().as_bytes(),
-            context.request_id.as_bytes(),
-        ],
-    ));
+    let alias = AliasId::derived(&derived("concordat.alias.v1", state, context));
     if state.tables.aliases.contains(&(caller, alias)) {
         return Err(Refusal::RequestIdReused);
     }

@@ -18,7 +18,7 @@ use crate::{
         apply::{Context, Effect},
         command::consent::{Act, ConsentCommand, Scope},
         outcome::{Receipt, Refusal, Remembered},
-        rules::agreement::flows_of,
+        rules::{agreement::flows_in_force, exchange::derived},
         state::{
             State,
             agency::AgencyNumber,
@@ -28,7 +28,6 @@ use crate::{
         sweep,
     },
     model::{
-        digest::Digest,
         id::{AgencyId, ConsentId},
         limit,
         order::UnixMillis,
@@ -78,7 +77,7 @@ pub(in crate::machine) fn decide(
 
 pub(in crate::machine) fn perform(
     state: &mut State,
-    _context: &Context,
+    context: &Context,
     change: Change,
     effects: &mut Vec<Effect>,
 ) -> Receipt {
@@ -87,10 +86,10 @@ pub(in crate::machine) fn perform(
             let (given, client, recipients) = (row.given, row.client, row.recipients.clone());
             state.put_consent(id, *row);
             if given {
-                sweep::offer_client(state, client, &recipients, effects);
+                sweep::offer_client(state, client, &recipients, context.now, effects);
             } else {
                 sweep::narrow(state, effects);
-                sweep::prune_client(state, client, effects);
+                sweep::prune_client(state, client, context.now);
             }
             Receipt::Answer(Remembered::Consent(id))
         }
@@ -98,7 +97,7 @@ pub(in crate::machine) fn perform(
             let client = row.client;
             state.put_consent(id, *row);
             sweep::narrow(state, effects);
-            sweep::prune_client(state, client, effects);
+            sweep::prune_client(state, client, context.now);
             Receipt::DONE
         }
     }
@@ -133,19 +132,18 @@ fn asked(
         return Err(Refusal::ConsentNotAsked);
     }
     let mut covered = Groups::NONE;
-    let mut reached = BTreeSet::new();
-    for (flow, to) in flows_of(state, publisher, context.now, !in_force) {
-        let of_scope = flow.record_type == record_type
-            && flow.gate == i32::from(scope.gate)
-            && recipients.contains(&to);
-        let shared = flow.groups.and(groups);
-        if of_scope && !shared.is_empty() {
-            covered = covered.with(shared);
-            reached.insert(to);
+    for recipient in &recipients {
+        let between = (publisher, record_type, *recipient);
+        let shared = flows_in_force(state, between, context.now, !in_force)
+            .filter(|flow| flow.gate == i32::from(scope.gate))
+            .fold(Groups::NONE, |shared, flow| shared.with(flow.groups.and(groups)));
+        // INVARIANT (no sham)
+        if shared.is_empty() {
+            return Err(Refusal::ConsentNotAsked);
         }
+        covered = covered.with(shared);
     }
-    // INVARIANT (no sham)
-    if reached == recipients && covered == groups {
+    if covered == groups {
         Ok(Asked { recorder, publisher, record_type, groups, recipients })
     } else {
         Err(Refusal::ConsentNotAsked)
@@ -202,15 +200,7 @@ fn record(
     if limit::CONSENTS_PER_CLIENT_MAX <= state.consents_of(client).count() {
         return Err(Refusal::LimitReached);
     }
-    let agency = state.agency(recorder).ok_or(Refusal::AgencyUnknown)?;
-    let id = ConsentId::derived(&Digest::of_parts(
-        "concordat.consent.v1",
-        &[
-            state.ledger().as_bytes(),
-            agency.id.as_str().as_bytes(),
-            context.request_id.as_bytes(),
-        ],
-    ));
+    let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
     let row = Consent {
         given: given.is_some(),
         position: context.position,
