@@ -13,6 +13,10 @@ use crate::model::{
     order::{Position, UnixMillis},
 };
 
+pub mod checkpoint;
+pub mod leaf;
+pub mod tree;
+
 /// One command that asks for a place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
