@@ -14,6 +14,7 @@ use crate::model::{
 };
 
 pub mod checkpoint;
+pub mod disk;
 pub mod leaf;
 pub mod tree;
 
