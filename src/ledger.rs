@@ -13,10 +13,17 @@ use crate::model::{
     order::{Position, UnixMillis},
 };
 
+mod any;
 pub mod checkpoint;
 pub mod disk;
+mod follow;
 pub mod leaf;
+pub mod memory;
+pub mod segment;
 pub mod tree;
+pub mod verify;
+
+pub use self::any::AnyLedger;
 
 /// One command that asks for a place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
