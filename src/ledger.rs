@@ -54,7 +54,8 @@ pub struct Sealed {
 pub enum Space {
     /// Only what is free for everybody.
     Ordinary,
-    /// Also what is kept back, so that a full disk still takes a withdrawal, a refusal or a suspension.
+    /// Also what is kept back, so that a full disk still takes a withdrawal, a refusal or a suspension. A group may use
+    /// it only if all its drafts may: keep them in groups of their own.
     Reserved,
 }
 

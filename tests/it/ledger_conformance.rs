@@ -182,6 +182,28 @@ fn an_erased_attachment_is_gone_and_all_else_stays() {
 }
 
 #[test]
+fn an_attachment_read_while_it_is_erased_is_there_or_gone() {
+    every_engine(|ledger| {
+        let drafts = fill(ledger, 10, 40);
+        let positions: Vec<_> = (0..ledger.head().0.count()).map(Position::new).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for position in &positions {
+                    block_on(ledger.erase(&[*position])).unwrap();
+                }
+            });
+            for _ in 0..20 {
+                let found = block_on(ledger.sealed(&positions)).unwrap();
+                for (found, draft) in found.iter().zip(&drafts) {
+                    assert!(found.is_none() || *found == draft.sealed);
+                }
+            }
+        });
+        assert!(attachments(ledger, ledger.head().0).iter().all(Option::is_none));
+    });
+}
+
+#[test]
 fn every_entry_is_proved_and_every_head_is_consistent() {
     every_engine(|ledger| {
         let mut heads = vec![ledger.head()];

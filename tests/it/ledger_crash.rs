@@ -14,6 +14,8 @@ use concordat::{
     model::order::{Position, TreeSize},
 };
 
+use futures::{StreamExt, executor::block_on};
+
 use crate::ledger_samples::{Dice, entries, open, read_file};
 
 /// What a correct ledger must hold.
@@ -152,6 +154,66 @@ fn the_same_seed_twice_leaves_the_same_ledger() {
     for seed in 0..50 {
         assert_eq!(history(seed), history(seed));
     }
+}
+
+/// A disk as a power cut in the middle of work left it, and the expected ledger.
+fn cut_off(seed: u64) -> (ForgetfulDisk, Expected) {
+    let mut dice = Dice(seed);
+    let mut expected = Expected::default();
+    let disk = ForgetfulDisk::new();
+    let ledger = open(&disk).unwrap();
+    expected.work(&ledger, &mut dice, 4);
+    disk.inject(Trouble::PowerCut, 1 + dice.below(8));
+    expected.work(&ledger, &mut dice, 30);
+    (disk.crash(seed), expected)
+}
+
+#[test]
+fn a_start_that_is_cut_off_may_be_repeated() {
+    for seed in 0..200 {
+        let (disk, mut expected) = cut_off(seed);
+        let disk_before = disk.kill();
+        let ledger = open(&disk).unwrap();
+        expected.check(&ledger, &disk);
+        let head = ledger.head();
+        for nth in 1..12 {
+            let disk = disk_before.kill();
+            disk.inject(Trouble::PowerCut, nth);
+            drop(open(&disk));
+            for again in 0..8 {
+                let disk = disk.crash(again);
+                let ledger = open(&disk).unwrap();
+                assert_eq!(ledger.head(), head, "seed {seed}, call {nth}, crash {again}");
+                expected.check(&ledger, &disk);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_acknowledged_erasure_is_durable_before_any_restart() {
+    for seed in 0..300 {
+        let (disk, expected) = cut_off(seed);
+        for position in &expected.erased {
+            let place = usize::try_from(position.number()).unwrap();
+            if let Some(sealed) = &expected.acknowledged[place].sealed {
+                assert_gone(&disk, sealed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_follower_of_a_broken_ledger_reads_to_the_end_and_learns_why() {
+    let disk = ForgetfulDisk::new();
+    let ledger = open(&disk).unwrap();
+    let stream = ledger.follow(Position::FIRST);
+    let mut dice = Dice(8);
+    ledger.append_blocking(dice.drafts(3)).unwrap();
+    disk.inject(Trouble::SyncFails, 1);
+    let fault = ledger.append_blocking(dice.drafts(3)).unwrap_err();
+    let found: Vec<_> = block_on(stream.collect());
+    assert_eq!((found.len(), found.last()), (4, Some(&Err(fault))));
 }
 
 /// Lets the nth call meet `trouble`, for every n, and looks at what is left behind.

@@ -64,13 +64,12 @@ pub(super) fn read_stamp(disk: &impl Disk) -> Result<bool, Fault> {
     }
 }
 
-/// Says durably what the directory is.
+/// Says what the directory is; durable once names are synced.
 pub(super) fn write_stamp(disk: &impl Disk) -> io::Result<()> {
     let file = disk.create(NEXT_NAME)?;
     file.write_at(format!("{STAMP_PREFIX}{FORMAT}\n").as_bytes(), 0)?;
     file.sync()?;
-    disk.rename(NEXT_NAME, STAMP_NAME)?;
-    disk.sync_names()
+    disk.rename(NEXT_NAME, STAMP_NAME)
 }
 
 /// All of a file.

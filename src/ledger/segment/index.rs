@@ -200,3 +200,43 @@ fn damaged(what: &str, position: Position) -> Fault {
 fn usize_of(offset: u32) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::{
+        ledger::{Draft, Space},
+        model::order::UnixMillis,
+    };
+
+    #[test]
+    fn the_tail_stays_within_its_bytes() {
+        let mut index = Index::<File>::new(10_000);
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let header = frame::Header {
+            capacity: u32::MAX,
+            first: Position::FIRST,
+            stamp: [0; 16],
+            root: Digest::default(),
+        };
+        index.push_part(file, &header, Scanned::empty());
+        for number in 0..100 {
+            let draft = Draft {
+                proposed_at: UnixMillis::EPOCH,
+                salt: [0; 16],
+                command: vec![0; 50 * number].into(),
+                sealed: None,
+                space: Space::Ordinary,
+            };
+            let next = index.tree.size().end();
+            let group = frame::encode_group(&[0; 16], next, UnixMillis::EPOCH, vec![draft]);
+            index.push_group(group.unwrap(), 0);
+            assert!(index.tail_bytes <= 10_000);
+            assert_eq!(index.tail_bytes, index.tail.iter().map(weight).sum::<usize>());
+        }
+        assert_eq!(index.recent(Position::FIRST, 10), None);
+        assert_eq!(index.recent(Position::new(99), 10).unwrap().len(), 1);
+    }
+}

@@ -44,7 +44,7 @@ pub(super) fn prepare(disk: &impl Disk, options: &Options) -> Result<bool, Fault
         if !stamped {
             directory::write_stamp(disk)?;
         }
-        // What the last process did to names may not be durable yet.
+        // Of what was just done to names, and of what the last process did to them.
         disk.sync_names()
     };
     match mend() {
