@@ -12,6 +12,7 @@ pub mod keyring;
 pub mod ledger;
 pub mod machine;
 pub mod model;
+pub mod node;
 pub mod pb;
 pub mod seal;
 pub mod store;
