@@ -7,3 +7,4 @@ pub mod cli;
 pub mod ledger;
 pub mod model;
 pub mod pb;
+pub mod record;
