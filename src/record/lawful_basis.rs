@@ -1,6 +1,7 @@
 //! The rows that state on what basis each field group of a record is shared.
 //!
-//! They are the publisher's own statement; whether a group may leave is decided by agreements and consents, not here.
+//! A group may have several: a duty to share with one recipient, consent for the others. They are
+//! the publisher's own statement; whether a group may leave is decided by agreements and consents, not here.
 //! Sources: UK GDPR Articles 6 and 9; Practice Guide 4 of GIRFEC on consent where there is a duty.
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ const NOTICE_VERSION_BYTES_MAX: usize = 32;
 
 /// Checks `rows`, found at `field`, against the groups that the record holds and that need a row.
 pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present: &[&FieldGroup]) {
-    let mut named = BTreeSet::new();
+    let (mut named, mut stated) = (BTreeSet::new(), BTreeSet::new());
     for (at, row) in rows.iter().enumerate() {
         let field = format!("{field}[{at}]");
         let group = format!("{field}.group");
@@ -30,8 +31,10 @@ pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present
                 ),
                 Some(held) => {
                     check_row(findings, &field, row, held);
-                    let first = named.insert(name);
-                    findings.require(first, &group, "REPEATED", "one row per field group");
+                    named.insert(name);
+                    let first = stated.insert((&row.group, row.article_6, row.legal_power));
+                    let how = "another row states this basis for the field group; give each once";
+                    findings.require(first, &group, "REPEATED", how);
                 }
             },
         }

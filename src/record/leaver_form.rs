@@ -42,6 +42,20 @@ pub(crate) const RULES: Rules = Rules {
     example: || example().encode_to_vec(),
 };
 
+/// The field groups that go to Skills Development Scotland by duty, as `docs/law.md` reads SSI 2014/116.
+pub const GROUPS_TO_SDS_BY_DUTY: [&str; 10] = [
+    "core",
+    "identity",
+    "contact",
+    "education",
+    "intention",
+    "outcome",
+    "support",
+    "support-special",
+    "statistics",
+    "governance",
+];
+
 /// The group that holds the rows of lawful basis, and so has none itself.
 const GOVERNANCE: &str = "governance";
 

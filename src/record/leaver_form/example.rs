@@ -90,6 +90,11 @@ fn lawful_basis() -> Vec<LawfulBasis> {
     };
     let mut rows: Vec<_> =
         ["core", "identity", "contact", "education", "intention", "support"].map(row).into();
+    // Skills Development Scotland is told by duty, everybody else by consent.
+    rows.push(LawfulBasis {
+        article_9: Article9Condition::SubstantialPublicInterest.into(),
+        ..row("support-special")
+    });
     rows.push(LawfulBasis {
         article_6: Article6Basis::Consent.into(),
         article_9: Article9Condition::ExplicitConsent.into(),

@@ -8,6 +8,7 @@ use crate::pb::record::v1::{
     Article6Basis, LeaverForm,
     leaver_form::{self as form, Destination, Status},
 };
+use crate::record::tabular::template_header;
 
 const TODAY: EdgeContext = EdgeContext { today: date(2026, 11, 23) };
 
@@ -261,6 +262,14 @@ fn each_group_has_its_own_basis() {
     assert_eq!(found, one("lawful_basis", "LAWFUL_BASIS_MISSING"));
     let found = violations(|form| form.lawful_basis[6].article_9 = 0);
     assert_eq!(found, one("lawful_basis[6].article_9", "ARTICLE_9_CONDITION_MISSING"));
+    let found = violations(|form| form.lawful_basis[1].group = "core".to_owned());
+    assert_eq!(
+        found,
+        [
+            ("lawful_basis[1].group".to_owned(), "REPEATED"),
+            ("lawful_basis".to_owned(), "LAWFUL_BASIS_MISSING"),
+        ]
+    );
     let found = violations(|form| form.lawful_basis[0].article_6 = Article6Basis::Consent.into());
     assert_eq!(found, one("lawful_basis[0].legal_power", "CONSENT_WHERE_DUTY"));
     let found = violations(|form| form.lawful_basis[0].group = "statistics".to_owned());
@@ -324,6 +333,31 @@ fn a_version_follows_the_one_that_it_supersedes() {
     let all = record_type.validate_successor(Some(&planned), &stayed).unwrap_err();
     assert_eq!(all.iter().map(|v| v.reason).collect::<Vec<_>>(), ["FORM_DATE_GOES_BACK"]);
     record_type.validate_successor(Some(&stayed), &planned).unwrap();
+}
+
+#[test]
+fn the_law_speaks_of_every_group_and_field_of_the_form() {
+    let law = include_str!("../../../docs/law.md");
+    let record_type = leaver_form();
+    for group in record_type.groups() {
+        assert!(law.contains(&format!("| `{}` |", group.name())), "{}", group.name());
+    }
+    for column in template_header(&record_type) {
+        let field = column.rsplit('.').next().unwrap();
+        let told = law.lines().any(|line| {
+            line.contains(&format!("`{column}`"))
+                || line.contains(&format!("`{field}`"))
+                    && line.contains(&column[..column.len() - field.len()])
+        });
+        assert!(told, "{column}");
+    }
+    let by_duty = leaver_form::GROUPS_TO_SDS_BY_DUTY;
+    let list = by_duty.map(|group| format!("`{group}`")).join(", ");
+    assert!(law.contains(&format!("{list}.")));
+    for group in by_duty {
+        let group = record_type.group(&group.parse().unwrap()).unwrap();
+        assert!(!group.restricted(), "{group:?}");
+    }
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn the_template_shows_how_each_column_is_written() {
             special_support.categories: DYSLEXIA
             special_support.special_school_seed_code:
             restricted_support.care_experience:
-            lawful_basis: group=core+identity+contact+education+intention+support article_6=LEGAL_OBLIGATION legal_power=POST_16_ORDER_2014 notice_version=leavers-2026.1 | group=support-special article_6=CONSENT article_9=EXPLICIT_CONSENT legal_power=ADDITIONAL_SUPPORT_ACT_2004 notice_version=leavers-2026.1"]].assert_eq(&shown.join("\n"));
+            lawful_basis: group=core+identity+contact+education+intention+support article_6=LEGAL_OBLIGATION legal_power=POST_16_ORDER_2014 notice_version=leavers-2026.1 | group=support-special article_6=LEGAL_OBLIGATION article_9=SUBSTANTIAL_PUBLIC_INTEREST legal_power=POST_16_ORDER_2014 notice_version=leavers-2026.1 | group=support-special article_6=CONSENT article_9=EXPLICIT_CONSENT legal_power=ADDITIONAL_SUPPORT_ACT_2004 notice_version=leavers-2026.1"]].assert_eq(&shown.join("\n"));
     });
 }
 
