@@ -11,3 +11,4 @@ pub mod redaction;
 pub mod registry;
 mod shape;
 pub mod tabular;
+pub mod wire;

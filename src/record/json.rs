@@ -7,7 +7,7 @@ use prost_reflect::{DynamicMessage, SerializeOptions};
 
 use crate::{
     model::violation::Violation,
-    record::{redaction::MalformedRecord, registry::RecordType},
+    record::{registry::RecordType, wire::MalformedRecord},
 };
 
 /// The body of the record that `text` describes. It is not yet validated.

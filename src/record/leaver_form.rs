@@ -37,6 +37,7 @@ use crate::{
 pub use example::example;
 
 pub(crate) const RULES: Rules = Rules {
+    reencode: |body| LeaverForm::decode(body).ok().map(|form| form.encode_to_vec()),
     check,
     check_successor: status::check_successor,
     example: || example().encode_to_vec(),

@@ -21,8 +21,9 @@ use crate::{
     pb,
     record::{
         leaver_form,
-        redaction::{self, Keep, RedactionPlan, WireType},
-        shape,
+        redaction::{Keep, RedactionPlan},
+        shape::{self, Shape},
+        wire::{WireType, field_numbers},
     },
 };
 
@@ -48,7 +49,7 @@ pub struct RecordType {
     code_lists: Box<str>,
     groups: Vec<FieldGroup>,
     fields: Vec<RecordField>,
-    dated_codes: DatedCodes,
+    shape: Shape,
     descriptor: MessageDescriptor,
     rules: Rules,
     plans: Mutex<BTreeMap<BTreeSet<GroupName>, Arc<RedactionPlan>>>,
@@ -72,17 +73,6 @@ pub struct RecordField {
     wire_type: WireType,
     /// The number of the field that names the row's group, if the field holds rows about groups.
     row_name_field: Option<u32>,
-}
-
-/// For a field of codes, by the message's full name and the field's number: the number of the field that holds the day on
-/// which the code must be valid, and when each code is that is not always.
-pub(crate) type DatedCodes = BTreeMap<(Box<str>, u32), (u32, BTreeMap<i32, CodeWindow>)>;
-
-/// When a code may be used; both days are included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CodeWindow {
-    pub(crate) from: Option<Date>,
-    pub(crate) until: Option<Date>,
 }
 
 /// A record that obeys every rule of its type.
@@ -110,6 +100,8 @@ type CheckSuccessor = fn(Option<&[u8]>, &[u8]) -> Result<(), Vec<Violation>>;
 /// The rules of one record type that its descriptor cannot state.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
+    /// Decodes a body and encodes it anew, which drops unknown fields; `None` if it does not decode.
+    pub(crate) reencode: fn(&[u8]) -> Option<Vec<u8>>,
     /// Checks a body that has the right shape.
     pub(crate) check: Check,
     /// Checks that one body may follow another, or be the first.
@@ -169,17 +161,10 @@ impl Registry {
 
 impl RecordType {
     fn new(declared: declaration::Declared, rules: Rules) -> Self {
-        let declaration::Declared {
-            name,
-            version,
-            code_lists,
-            groups,
-            fields,
-            dated_codes,
-            descriptor,
-        } = declared;
+        let declaration::Declared { name, version, code_lists, groups, fields, shape, descriptor } =
+            declared;
         let plans = Mutex::default();
-        Self { name, version, code_lists, groups, fields, dated_codes, descriptor, rules, plans }
+        Self { name, version, code_lists, groups, fields, shape, descriptor, rules, plans }
     }
 
     /// The name of the type.
@@ -217,8 +202,8 @@ impl RecordType {
         &self.descriptor
     }
 
-    pub(crate) fn dated_codes(&self) -> &DatedCodes {
-        &self.dated_codes
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// An invented record of the type, as it looks on the wire.
@@ -235,7 +220,7 @@ impl RecordType {
         body: &[u8],
         context: &EdgeContext,
     ) -> Result<ValidRecord, Vec<Violation>> {
-        let shaped = shape::check(self, body)?;
+        let shaped = shape::check(self, (self.rules.reencode)(body).as_deref())?;
         let present = self.groups_of(&shaped);
         let Checked { body, identifiers, age_years_today } =
             (self.rules.check)(&shaped, &present, context)?;
@@ -290,7 +275,7 @@ impl RecordType {
 
     /// The groups of which a well-formed body holds a field, in the order of the type.
     fn groups_of(&self, body: &[u8]) -> Vec<&FieldGroup> {
-        let numbers = redaction::field_numbers(body).unwrap_or_default();
+        let numbers = field_numbers(body).unwrap_or_default();
         let held = |group: &FieldGroup| {
             self.fields
                 .iter()

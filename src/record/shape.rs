@@ -1,119 +1,210 @@
 //! The shape of a record: what its descriptor alone can say about a body, for every record type.
 //!
-//! Known fields only, codes that exist, nothing that the exchange derives. What the codes mean is each type's own rule.
+//! Codes that exist and were valid on their day, nothing that the exchange derives, no group that says nothing. What the
+//! codes mean is each type's own rule. It is compiled once from the descriptor and walks the wire format, since it stands in
+//! the path of every publication.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::civil::Date;
-use prost::Message;
-use prost_reflect::{DynamicMessage, Kind, ReflectMessage, Value};
 
 use crate::{
     model::{date, violation::Violation},
     record::{
         findings::Findings,
-        registry::{CodeWindow, DatedCodes, RecordType},
+        registry::RecordType,
+        wire::{Field, MalformedRecord, last_text, varint},
     },
 };
 
-/// The body, encoded anew without unknown fields and without groups that say nothing.
+/// What is checked in a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) fields: BTreeMap<u32, ShapedField>,
+}
+
+/// What is checked in a field.
+#[derive(Clone, Debug)]
+pub(crate) struct ShapedField {
+    pub(crate) name: Box<str>,
+    pub(crate) repeated: bool,
+    pub(crate) holds: Holds,
+}
+
+/// What a field holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Holds {
+    /// A message.
+    Message(Shape),
+    /// A code.
+    Codes(Codes),
+    /// Text or a number.
+    Other,
+}
+
+/// The codes that a field may hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Codes {
+    /// The name of the list.
+    pub(crate) list: Box<str>,
+    pub(crate) known: BTreeSet<i32>,
+    pub(crate) dated: Option<Dated>,
+}
+
+/// When codes may be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Dated {
+    /// The field of the same message that holds the day.
+    pub(crate) date_field: u32,
+    /// For the codes that are not valid always.
+    pub(crate) windows: BTreeMap<i32, CodeWindow>,
+}
+
+/// When a code may be used; both days are included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeWindow {
+    pub(crate) from: Option<Date>,
+    pub(crate) until: Option<Date>,
+}
+
+/// Where a field lies, written out only when there is something to say about it.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    parent: Option<&'a Self>,
+    name: &'a str,
+    element: Option<usize>,
+}
+
+/// The body, encoded anew by its type, without groups that say nothing.
 ///
 /// # Errors
-/// `MALFORMED_RECORD` if the bytes do not decode; `UNKNOWN_CODE` and `DERIVED_FIELD`, each at its field.
-pub(crate) fn check(record_type: &RecordType, body: &[u8]) -> Result<Vec<u8>, Vec<Violation>> {
+/// `MALFORMED_RECORD` if it did not decode; `UNKNOWN_CODE`, `CODE_NOT_VALID_ON_DATE` and `DERIVED_FIELD`, each at its field.
+pub(crate) fn check(
+    record_type: &RecordType,
+    body: Option<&[u8]>,
+) -> Result<Vec<u8>, Vec<Violation>> {
     let mut findings = Findings::default();
-    let Ok(mut message) = DynamicMessage::decode(record_type.descriptor().clone(), body) else {
-        let description =
-            format!("the body is no `{}` message", record_type.descriptor().full_name());
-        findings.add("", "MALFORMED_RECORD", description);
-        return findings.into_result(Vec::new());
-    };
-    visit(&mut findings, record_type.dated_codes(), "", &mut message);
-    for field in record_type.fields() {
-        let empty = message
-            .get_field_by_number(field.number())
-            .and_then(|value| value.as_message().map(|inner| inner.encoded_len() == 0))
-            .unwrap_or(false);
-        if empty {
-            message.clear_field_by_number(field.number());
-        }
-        let given = field.derived() && message.has_field_by_number(field.number());
-        findings.require(
-            !given,
-            field.name(),
-            "DERIVED_FIELD",
-            "the exchange derives this field; leave it out",
-        );
+    let checked = body.map(|body| {
+        walk(&mut findings, record_type.shape(), None, body)?;
+        without_empty_groups(&mut findings, record_type, body)
+    });
+    if let Some(Ok(kept)) = checked {
+        return findings.into_result(kept);
     }
-    findings.into_result(message.encode_to_vec())
+    let description = format!("the body is no `{}` message", record_type.descriptor().full_name());
+    findings.add("", "MALFORMED_RECORD", description);
+    findings.into_result(Vec::new())
 }
 
-fn visit(findings: &mut Findings, dated: &DatedCodes, path: &str, message: &mut DynamicMessage) {
-    message.take_unknown_fields().for_each(drop);
-    check_dates(findings, dated, path, message);
-    for (field, value) in message.fields_mut() {
-        let path = join(path, field.name());
-        let Value::List(items) = value else {
-            visit_value(findings, dated, &path, &field.kind(), value);
+fn without_empty_groups(
+    findings: &mut Findings,
+    record_type: &RecordType,
+    body: &[u8],
+) -> Result<Vec<u8>, MalformedRecord> {
+    let mut kept = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (field, after) = Field::split(rest)?;
+        let whole = rest.get(..rest.len() - after.len()).ok_or(MalformedRecord)?;
+        rest = after;
+        let says_nothing = field.payload.is_empty()
+            && record_type.shape().fields.get(&field.number).is_some_and(|shaped| {
+                !shaped.repeated && matches!(shaped.holds, Holds::Message(_))
+            });
+        if says_nothing {
             continue;
-        };
-        for (at, item) in items.iter_mut().enumerate() {
-            let path = format!("{path}[{at}]");
-            if item.as_enum_number() == Some(0) {
-                findings.add(&path, "UNKNOWN_CODE", "name a code, or leave the element out");
-            }
-            visit_value(findings, dated, &path, &field.kind(), item);
         }
-    }
-}
-
-/// Checks that each code of this message was valid on the day that the message gives for it.
-fn check_dates(findings: &mut Findings, dated: &DatedCodes, path: &str, message: &DynamicMessage) {
-    let descriptor = message.descriptor();
-    for ((_, field), (date_field, windows)) in
-        dated.iter().filter(|((name, _), _)| **name == *descriptor.full_name())
-    {
-        let code = message.get_field_by_number(*field).and_then(|value| value.as_enum_number());
-        let day = message
-            .get_field_by_number(*date_field)
-            .and_then(|value| value.as_str().and_then(|text| date::parse(text).ok()));
-        let (Some(window), Some(day)) = (code.and_then(|code| windows.get(&code)), day) else {
-            continue;
-        };
-        let CodeWindow { from, until } = window;
-        if from.is_some_and(|from| day < from) || until.is_some_and(|until| until < day) {
-            let bound =
-                |day: &Option<Date>| day.map_or("any day".to_owned(), |day| day.to_string());
-            let name =
-                descriptor.get_field(*field).map(|f| f.name().to_owned()).unwrap_or_default();
-            findings.add(
-                &join(path, &name),
-                "CODE_NOT_VALID_ON_DATE",
-                format!("this code is valid from {} to {}", bound(from), bound(until)),
+        kept.extend_from_slice(whole);
+        if let Some(declared) = record_type.fields().iter().find(|f| f.number() == field.number) {
+            findings.require(
+                !declared.derived(),
+                declared.name(),
+                "DERIVED_FIELD",
+                "the exchange derives this field; leave it out",
             );
         }
     }
+    Ok(kept)
 }
 
-fn visit_value(
+/// Checks the codes of a message that the program itself encoded.
+fn walk(
     findings: &mut Findings,
-    dated: &DatedCodes,
-    path: &str,
-    kind: &Kind,
-    value: &mut Value,
-) {
-    if let Value::Message(inner) = value {
-        visit(findings, dated, path, inner);
-    } else if let (Kind::Enum(codes), Some(number)) = (kind, value.as_enum_number())
-        && codes.get_value(number).is_none()
-    {
-        findings.add(
-            path,
-            "UNKNOWN_CODE",
-            format!("`{number}` is no code of `{}`; see its list", codes.name()),
-        );
+    shape: &Shape,
+    parent: Option<&Path<'_>>,
+    message: &[u8],
+) -> Result<(), MalformedRecord> {
+    let mut rest = message;
+    // The elements of a list follow each other.
+    let (mut last_number, mut element) = (0, 0);
+    while !rest.is_empty() {
+        let (field, after) = Field::split(rest)?;
+        rest = after;
+        element = if field.number == last_number { element + 1 } else { 0 };
+        last_number = field.number;
+        let Some(shaped) = shape.fields.get(&field.number) else { continue };
+        let path = |element| Path { parent, name: &shaped.name, element };
+        match &shaped.holds {
+            Holds::Other => {}
+            Holds::Message(inner) => {
+                let path = path(shaped.repeated.then_some(element));
+                walk(findings, inner, Some(&path), field.payload)?;
+            }
+            Holds::Codes(codes) if shaped.repeated => {
+                let mut packed = field.payload;
+                for element in 0.. {
+                    if packed.is_empty() {
+                        break;
+                    }
+                    let (code, after) = varint(packed)?;
+                    packed = after;
+                    check_code(findings, codes, path(Some(element)), (code, message))?;
+                }
+            }
+            Holds::Codes(codes) => {
+                let (code, _) = varint(field.payload)?;
+                check_code(findings, codes, path(None), (code, message))?;
+            }
+        }
     }
+    Ok(())
 }
 
-/// The path of a field inside the message at `parent`.
-pub(crate) fn join(parent: &str, field: &str) -> String {
-    if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") }
+fn check_code(
+    findings: &mut Findings,
+    codes: &Codes,
+    path: Path<'_>,
+    (code, message): (u64, &[u8]),
+) -> Result<(), MalformedRecord> {
+    // A code is the low 32 bits of the number on the wire.
+    let [a, b, c, d, ..] = code.to_le_bytes();
+    let code = i32::from_le_bytes([a, b, c, d]);
+    if !codes.known.contains(&code) || (code == 0 && path.element.is_some()) {
+        let description = format!("`{code}` is no code of `{}`; see its list", codes.list);
+        findings.add(&path.to_string(), "UNKNOWN_CODE", description);
+    }
+    let Some(dated) = &codes.dated else { return Ok(()) };
+    let Some(CodeWindow { from, until }) = dated.windows.get(&code) else { return Ok(()) };
+    let day = str::from_utf8(last_text(message, dated.date_field)?).map_err(|_| MalformedRecord)?;
+    // A day that does not read is the type's own finding.
+    let Ok(day) = date::parse(day) else { return Ok(()) };
+    if from.is_some_and(|from| day < from) || until.is_some_and(|until| until < day) {
+        let bound = |day: &Option<Date>| day.map_or("any day".to_owned(), |day| day.to_string());
+        let description = format!("this code is valid from {} to {}", bound(from), bound(until));
+        findings.add(&path.to_string(), "CODE_NOT_VALID_ON_DATE", description);
+    }
+    Ok(())
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.name)?;
+        self.element.map_or(Ok(()), |at| write!(f, "[{at}]"))
+    }
 }

@@ -12,7 +12,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 
 use crate::{
     model::violation::Violation,
-    record::{findings::Findings, redaction::MalformedRecord, registry::RecordType, shape::join},
+    record::{findings::Findings, registry::RecordType, wire::MalformedRecord},
 };
 
 /// One column: the field at the end of a path of messages.
@@ -147,7 +147,10 @@ fn gather(
     row_name_field: Option<u32>,
 ) {
     let Some(field) = path.last() else { return };
-    let name = join(parent, field.name());
+    let name = match parent {
+        "" => field.name().to_owned(),
+        parent => format!("{parent}.{}", field.name()),
+    };
     if let (Kind::Message(inner), false) = (field.kind(), field.is_list()) {
         for field in inner.fields() {
             let path = path.iter().cloned().chain([field]).collect();

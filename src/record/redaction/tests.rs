@@ -7,7 +7,10 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use super::*;
-use crate::record::registry::{RecordType, Registry};
+use crate::record::{
+    registry::{RecordType, Registry},
+    wire::field_numbers,
+};
 
 /// A body of the descriptor in which any field may be present, drawn from `noise`.
 fn draw(descriptor: &MessageDescriptor, noise: &mut impl Iterator<Item = u8>) -> DynamicMessage {

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-    Value,
+    DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, Value,
 };
 
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
         limit::GROUPS_MAX,
     },
     record::{
-        redaction::WireType,
-        registry::{CodeWindow, DatedCodes, DeclarationFault, FieldGroup, RecordField},
+        registry::{DeclarationFault, FieldGroup, RecordField},
+        shape::{CodeWindow, Codes, Dated, Holds, Shape, ShapedField},
+        wire::WireType,
     },
 };
 
@@ -29,7 +30,7 @@ pub(super) struct Declared {
     pub(super) code_lists: Box<str>,
     pub(super) groups: Vec<FieldGroup>,
     pub(super) fields: Vec<RecordField>,
-    pub(super) dated_codes: DatedCodes,
+    pub(super) shape: Shape,
     pub(super) descriptor: MessageDescriptor,
 }
 
@@ -98,48 +99,52 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
     if names.iter().any(|name| fields.iter().all(|field| field.group() != *name)) {
         return Err(fault("a group has no field"));
     }
-    let mut dated_codes = DatedCodes::new();
-    read_dated_codes(&descriptor, options, &mut dated_codes)
-        .ok_or_else(|| fault("a code's validity names no date"))?;
-    Ok(Declared {
-        name,
-        version,
-        code_lists: code_lists.into(),
-        groups,
-        fields,
-        dated_codes,
-        descriptor,
-    })
+    let shape =
+        read_shape(&descriptor, options).ok_or_else(|| fault("a code's validity names no date"))?;
+    Ok(Declared { name, version, code_lists: code_lists.into(), groups, fields, shape, descriptor })
 }
 
-/// Adds the dated codes of a message and of the messages in it. A record type's messages are a tree.
-fn read_dated_codes(
+/// The shape of a message and of the messages in it, which are a tree. `None` if a code's validity names no date.
+fn read_shape(message: &MessageDescriptor, options: &Options) -> Option<Shape> {
+    let shaped = |field: FieldDescriptor| {
+        let kind = field.kind();
+        let holds = if let Kind::Message(inner) = &kind {
+            Holds::Message(read_shape(inner, options)?)
+        } else if let Kind::Enum(codes) = &kind {
+            Holds::Codes(Codes {
+                list: codes.name().into(),
+                known: codes.values().map(|code| code.number()).collect(),
+                dated: read_dated(message, &field, codes, options)?,
+            })
+        } else {
+            Holds::Other
+        };
+        Some((
+            field.number(),
+            ShapedField { name: field.name().into(), repeated: field.is_list(), holds },
+        ))
+    };
+    message.fields().map(shaped).collect::<Option<_>>().map(|fields| Shape { fields })
+}
+
+/// When the codes of a field may be used: none if its option `valid_on` is absent, an outer `None` if it names no date.
+#[expect(clippy::option_option, reason = "an absent option and a wrong one are two things")]
+fn read_dated(
     message: &MessageDescriptor,
+    field: &FieldDescriptor,
+    codes: &EnumDescriptor,
     options: &Options,
-    into: &mut DatedCodes,
-) -> Option<()> {
-    for field in message.fields() {
-        if let Kind::Message(inner) = field.kind() {
-            read_dated_codes(&inner, options, into)?;
-        }
-        let declared = field.options();
-        let date_field = declared.get_extension(&options.valid_on);
-        if let (Kind::Enum(codes), Some(name)) = (field.kind(), date_field.as_str())
-            && !name.is_empty()
-        {
-            let mut windows = BTreeMap::new();
-            for code in
-                codes.values().filter(|code| code.options().has_extension(&options.validity))
-            {
-                let declared = code.options();
-                let declared = declared.get_extension(&options.validity);
-                windows.insert(code.number(), window(declared.as_message()?)?);
-            }
-            let date_field = message.get_field_by_name(name)?.number();
-            into.insert((message.full_name().into(), field.number()), (date_field, windows));
-        }
+) -> Option<Option<Dated>> {
+    let declared = field.options();
+    let date_field = declared.get_extension(&options.valid_on);
+    let Some(name) = date_field.as_str().filter(|name| !name.is_empty()) else { return Some(None) };
+    let mut windows = BTreeMap::new();
+    for code in codes.values().filter(|code| code.options().has_extension(&options.validity)) {
+        let declared = code.options();
+        let declared = declared.get_extension(&options.validity);
+        windows.insert(code.number(), window(declared.as_message()?)?);
     }
-    Some(())
+    Some(Some(Dated { date_field: message.get_field_by_name(name)?.number(), windows }))
 }
 
 /// The window that an option declares; `None` if a bound is no date.
