@@ -1,7 +1,7 @@
 //! The rows that state on what basis each field group of a record is shared.
 //!
-//! A group may have several: a duty to share with one recipient, consent for the others. They are
-//! the publisher's own statement; whether a group may leave is decided by agreements and consents, not here.
+//! A group may have several: a duty to share with one recipient, consent for the others. They are the publisher's own
+//! statement; whether a group may leave is decided by agreements and consents, not here.
 //! Sources: UK GDPR Articles 6 and 9; Practice Guide 4 of GIRFEC on consent where there is a duty.
 
 use std::collections::BTreeSet;

@@ -113,8 +113,24 @@ pub(super) fn check_outcome(findings: &mut Findings, outcome: Option<&Outcome>, 
     );
     findings.date("outcome.destination_start_date", destination_start_date);
     let method_given = outcome.confirmation_method() != ConfirmationMethod::Unspecified;
+    let agrees = match destination {
+        Destination::Unconfirmed => !method_given,
+        // Nobody need confirm that something is not known.
+        Destination::Unknown | Destination::Unspecified => true,
+        Destination::HigherEducation
+        | Destination::FurtherEducation
+        | Destination::Training
+        | Destination::Employment
+        | Destination::ModernApprenticeship
+        | Destination::VoluntaryWork
+        | Destination::PersonalSkillsDevelopment
+        | Destination::ActivityAgreement
+        | Destination::UnemployedSeeking
+        | Destination::UnemployedNotSeeking
+        | Destination::MovedOutwithScotland => method_given,
+    };
     findings.require(
-        method_given != (destination == Destination::Unconfirmed),
+        agrees,
         "outcome.confirmation_method",
         "CONFIRMATION_DISAGREES",
         "say how the destination was confirmed, or give UNCONFIRMED without a method",

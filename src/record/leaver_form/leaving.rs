@@ -11,13 +11,15 @@ use jiff::{ToSpan, civil::Date};
 /// The version of the calendar below.
 pub const CALENDAR_VERSION: &str = "2026-11-01";
 
-/// The first days of the Christmas holidays: council, year, month and day. From the term dates that schools of the council
-/// published: they closed on Friday 19 December 2025, so the run of days without school began on the 20th.
-const CHRISTMAS_HOLIDAYS: [(&str, i16, i8, i8); 2] = [
+/// The first days of the Christmas holidays: council, year, month and day. Each is the day after the one on which schools
+/// closed, by the term dates that the council or its schools published: Friday 19 December 2025 and Friday 18 December 2026.
+const CHRISTMAS_HOLIDAYS: [(&str, i16, i8, i8); 3] = [
     // Inverclyde.
     ("S12000018", 2025, 12, 20),
     // Fife.
     ("S12000047", 2025, 12, 20),
+    // West Lothian (news.westlothian.gov.uk, article 85999).
+    ("S12000040", 2026, 12, 19),
 ];
 
 /// The leaving date that a birthday leads to.

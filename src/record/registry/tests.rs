@@ -1,6 +1,7 @@
 //! Tests of the registry and of the leaver's form through it.
 
 use jiff::civil::date;
+use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
@@ -303,6 +304,30 @@ fn a_body_becomes_normal_and_loses_what_nobody_declared() {
     body.extend_from_slice(&[0xba, 0x3e, 0x03, b'a', b'b', b'c']);
     let valid = record_type.validate(&body, &TODAY).unwrap();
     assert_eq!(valid.body, record_type.example());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn a_changed_body_is_refused_or_becomes_normal_once(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        end in any::<prop::sample::Index>(),
+    ) {
+        let record_type = leaver_form();
+        let mut body = record_type.example();
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        for body in [&body[..], &body[..end.index(body.len())]] {
+            if let Ok(valid) = record_type.validate(body, &TODAY) {
+                let again = record_type.validate(&valid.body, &TODAY);
+                prop_assert_eq!(again.as_ref(), Ok(&valid));
+                prop_assert!(record_type.validate_successor(None, &valid.body).is_ok());
+            }
+        }
+    }
 }
 
 #[test]
