@@ -8,6 +8,9 @@ use jiff::civil::Date;
 
 use crate::model::{date, violation::Violation};
 
+/// How many violations of one record are told; a body of nothing but errors must not cost more than a good one.
+const FINDINGS_MAX: usize = 100;
+
 /// The violations found so far in one record.
 #[derive(Debug, Default)]
 pub struct Findings(Vec<Violation>);
@@ -15,7 +18,19 @@ pub struct Findings(Vec<Violation>);
 impl Findings {
     /// Adds a violation at `field`.
     pub fn add(&mut self, field: &str, reason: &'static str, description: impl Into<String>) {
-        self.0.push(Violation::new(field, reason, description));
+        self.push(Violation::new(field, reason, description));
+    }
+
+    fn push(&mut self, violation: Violation) {
+        match self.0.len() {
+            ..FINDINGS_MAX => self.0.push(violation),
+            FINDINGS_MAX => self.0.push(Violation::new(
+                "",
+                "TOO_MANY_VIOLATIONS",
+                format!("more than {FINDINGS_MAX} violations; put these right first"),
+            )),
+            _ => {}
+        }
     }
 
     /// Adds a violation at `field` unless `holds`.
@@ -42,7 +57,7 @@ impl Findings {
 
     /// The value of `parsed`; a violation becomes a finding at `field`.
     pub fn keep<T>(&mut self, field: &str, parsed: Result<T, Violation>) -> Option<T> {
-        parsed.map_err(|violation| self.0.push(violation.inside(field))).ok()
+        parsed.map_err(|violation| self.push(violation.inside(field))).ok()
     }
 
     /// The value, if nothing was found.

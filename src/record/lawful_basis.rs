@@ -7,18 +7,24 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    model::id::{ConsentId, GroupName},
+    model::{
+        id::{ConsentId, GroupName},
+        limit::GROUPS_MAX,
+    },
     pb::record::v1::{Article6Basis, Article9Condition, LawfulBasis, LegalPower},
     record::{findings::Findings, registry::FieldGroup},
 };
 
 /// The greatest length of a notice's version, in bytes.
 const NOTICE_VERSION_BYTES_MAX: usize = 32;
+/// The greatest number of rows: two for each of the greatest number of groups.
+const ROWS_MAX: usize = 2 * GROUPS_MAX;
 
 /// Checks `rows`, found at `field`, against the groups that the record holds and that need a row.
 pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present: &[&FieldGroup]) {
+    findings.require(rows.len() <= ROWS_MAX, field, "TOO_MANY", "give at most 64 rows");
     let (mut named, mut stated) = (BTreeSet::new(), BTreeSet::new());
-    for (at, row) in rows.iter().enumerate() {
+    for (at, row) in rows.iter().take(ROWS_MAX).enumerate() {
         let field = format!("{field}[{at}]");
         let group = format!("{field}.group");
         match findings.parse::<GroupName>(&group, &row.group) {

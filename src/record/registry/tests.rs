@@ -331,6 +331,27 @@ proptest! {
 }
 
 #[test]
+fn a_body_of_nothing_but_errors_is_told_a_bounded_number_of_them() {
+    let mut form = leaver_form::example();
+    intention(&mut form).preferred_routes = vec![99; 100_000];
+    form.lawful_basis = vec![pb::record::v1::LawfulBasis::default(); 10_000];
+    let all = leaver_form().validate(&form.encode_to_vec(), &TODAY).unwrap_err();
+    assert_eq!(all.len(), 101);
+    assert_eq!(all.last().map(|v| v.reason), Some("TOO_MANY_VIOLATIONS"));
+}
+
+#[test]
+fn the_form_has_no_health_number_and_no_free_text() {
+    for column in template_header(&leaver_form()) {
+        for word in
+            ["chi", "note", "notes", "comment", "comments", "remarks", "text", "description"]
+        {
+            assert!(!column.split(['.', '_']).any(|part| part == word), "{column}");
+        }
+    }
+}
+
+#[test]
 fn no_violation_repeats_what_the_form_held() {
     let mut form = leaver_form::example();
     identity(&mut form).forename = "S3cret".to_owned();

@@ -141,9 +141,10 @@ pub(super) fn write(field: &FieldDescriptor, row_name_field: Option<u32>, value:
         let mut row = row.clone();
         let name = row.take_field_by_number(name_field);
         let name = name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        match rows.iter_mut().find(|(alike, _)| *alike == row) {
-            Some((_, names)) => names.push(name),
-            None => rows.push((row, vec![name])),
+        // Only neighbours are written as one, so that the rows read back in their order.
+        match rows.last_mut() {
+            Some((alike, names)) if *alike == row => names.push(name),
+            _ => rows.push((row, vec![name])),
         }
     }
     let texts: Vec<_> = rows

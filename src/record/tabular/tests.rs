@@ -41,6 +41,17 @@ fn the_template_of_every_type_reads_back_as_its_example() {
 }
 
 #[test]
+fn rows_about_groups_keep_their_order() {
+    with_leaver_form(|record_type| {
+        let layout = Layout::from_header(record_type, &["lawful_basis"]).unwrap();
+        let cell =
+            "group=core+contact notice_version=1 | group=identity | group=support notice_version=1";
+        let body = layout.read(&[cell]).unwrap();
+        assert_eq!(layout.write(&body).unwrap(), [cell]);
+    });
+}
+
+#[test]
 fn the_example_of_every_type_goes_through_json_unchanged() {
     for record_type in Registry::built_in().unwrap().record_types() {
         let json = to_json(record_type, &record_type.example()).unwrap();
