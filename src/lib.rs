@@ -16,3 +16,4 @@ pub mod node;
 pub mod pb;
 pub mod seal;
 pub mod store;
+pub mod record;
