@@ -191,15 +191,15 @@ fn draft(
             Status::Proposed | Status::Active => return Err(Refusal::AgreementState),
         },
     };
-    let parties = content::parties(state, content)?;
-    let flows = content::flows(state, &parties, content)?;
+    let signatories = content::parties(state, content)?;
+    let flows = content::flows(state, &signatories, content)?;
     content::expiry(context.now, content)?;
     Ok(Agreement {
         version,
         status: Status::Draft,
         content_hash: content.hash(state.ledger(), id, version),
         content: content.encoded.clone(),
-        parties,
+        parties: signatories,
         purpose: i32::from(content.purpose),
         flows,
         expires_at: content.expires_at,
