@@ -389,7 +389,7 @@ fn special_category_data_need_a_condition() {
 #[test]
 fn basis_condition_and_gate_stand_together_as_the_table_says() {
     use pb::{Gate, LawfulBasis as Basis};
-    let allowed = |basis, explicit, gate| match gate {
+    let allowed = |basis, explicit: bool, gate| match gate {
         Gate::None => basis != Basis::Consent && !explicit,
         Gate::DataProtectionConsent => {
             basis == Basis::Consent || (explicit && basis == Basis::PublicTask)

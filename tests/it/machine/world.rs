@@ -4,6 +4,7 @@
 //! agree. [`World::hold`] replays the whole script and reloads its rows. Nothing here is random.
 
 #![expect(clippy::expect_used, reason = "a script that cannot be set up ends the test")]
+#![expect(single_use_lifetimes, reason = "stable Rust has no anonymous lifetime inside `impl Into`")]
 
 use std::collections::BTreeMap;
 
