@@ -4,7 +4,14 @@
 //! `docs/architecture.md` walks through the parts; `tests/it/tidy.rs` holds who may name whom.
 
 pub mod cli;
+pub mod clock;
+
+pub mod identity;
+pub mod index;
+pub mod keyring;
 pub mod ledger;
 pub mod machine;
 pub mod model;
 pub mod pb;
+pub mod seal;
+pub mod store;

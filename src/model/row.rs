@@ -1,12 +1,17 @@
-//! A row: one change of the state in stored form, as the machine gives it and the store keeps it.
+//! A row: what the machine changed, as the store keeps it. It is a copy of state, which the ledger can always make anew.
 
-/// The new value of one key of one table, or its removal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One changed row of one table of the state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// The table's number.
     pub table: u8,
-    /// The encoded key.
+    /// The row's key, unique in its table. At most [`Row::KEY_BYTES_MAX`].
     pub key: Box<[u8]>,
-    /// The encoded value; `None` removes the row.
+    /// What the row holds now; `None` if it is gone.
     pub value: Option<Box<[u8]>>,
+}
+
+impl Row {
+    /// The greatest length of a row's key, in bytes.
+    pub const KEY_BYTES_MAX: usize = 1_024;
 }
