@@ -15,3 +15,4 @@ mod ledger_format;
 mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
+mod machine;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What is decided about a client.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::machine) enum Change {
     Known(AgencyNumber, AliasId, ClientId),
     Name(AgencyNumber, AliasId, ClientId),
