@@ -294,10 +294,11 @@ impl Node {
             .ok_or_else(|| Fault::Corrupt("a record has no body".to_owned()))?;
         let body = key.open_record(released, &context, part).map_err(|fault| corrupt(&fault))?;
         let groups: BTreeSet<GroupName> = released.group_names().iter().cloned().collect();
-        self.shared
-            .registry
-            .redact(&record_type, &groups, body.as_bytes())
-            .map_err(|fault| corrupt(&fault))
+        let known = self.shared.registry.record_type(&record_type).ok_or_else(|| {
+            Fault::Unusable(format!("record type `{record_type}` is not known; upgrade"))
+        })?;
+        let redacted = known.redaction_plan(&groups).redact(body.as_bytes());
+        redacted.map(Bytes::from).map_err(|fault| corrupt(&fault))
     }
 }
 

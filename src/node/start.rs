@@ -35,7 +35,7 @@ use crate::{
         keys::{self, Keys, NewKey, corrupt},
     },
     pb::ledger::v1 as pb,
-    record::Registry,
+    record::registry::Registry,
     seal::token::TokenKey,
     store::{self, StoreWriter},
 };

@@ -63,7 +63,7 @@ pub(in crate::machine) fn decide(
             let number = state
                 .subscription_number(agency, subscription)
                 .ok_or(Refusal::SubscriptionUnknown)?;
-            delivered(state, number, deliveries)?;
+            delivered(state, number, deliveries.iter().copied())?;
             Ok(Change::NotSent(number, deliveries.clone()))
         }
         SubscriptionCommand::Acknowledge { subscription, through, nacks } => {
@@ -71,7 +71,7 @@ pub(in crate::machine) fn decide(
             if row.next_delivery <= *through {
                 return Err(Refusal::DeliveryUnknown);
             }
-            delivered(state, number, nacks.keys())?;
+            delivered(state, number, nacks.keys().copied())?;
             Ok(Change::Acknowledge(number, *through, nacks.clone()))
         }
         // A release is decided in `rules/release.rs`.
@@ -163,9 +163,9 @@ fn own<'a>(
 fn delivered(
     state: &State,
     number: SubscriptionNumber,
-    deliveries: impl IntoIterator<Item = &u64>,
+    deliveries: impl IntoIterator<Item = u64>,
 ) -> Result<(), Refusal> {
-    let known = |delivery: &u64| state.tables.deliveries.contains(&(number, *delivery));
+    let known = |delivery: u64| state.tables.deliveries.contains(&(number, delivery));
     if deliveries.into_iter().all(known) { Ok(()) } else { Err(Refusal::DeliveryUnknown) }
 }
 

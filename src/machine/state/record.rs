@@ -1,6 +1,6 @@
 //! Rows of record types, records, their keys and who was sent them.
 
-use std::collections::BTreeSet;
+use std::{borrow::Borrow, collections::BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -88,9 +88,12 @@ pub struct RecordType {
 
 impl RecordType {
     /// The set of the groups named, or `None` if one is unknown.
-    pub fn set_of(&self, names: impl IntoIterator<Item = &GroupName>) -> Option<Groups> {
+    pub fn set_of<G: Borrow<GroupName>>(
+        &self,
+        names: impl IntoIterator<Item = G>,
+    ) -> Option<Groups> {
         names.into_iter().try_fold(Groups::NONE, |set, name| {
-            let place = self.groups.iter().position(|(group, _)| group == name)?;
+            let place = self.groups.iter().position(|(group, _)| group == name.borrow())?;
             Some(set.with(Groups::only(u32::try_from(place).ok()?)))
         })
     }
