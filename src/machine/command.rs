@@ -112,9 +112,8 @@ pub enum Parsed {
 impl Parsed {
     /// Parses the bytes of an entry.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let message = match pb::Command::decode(bytes) {
-            Ok(message) => message,
-            Err(_) => return Self::Malformed(malformed("", "the command is not a protobuf message")),
+        let Ok(message) = pb::Command::decode(bytes) else {
+            return Self::Malformed(malformed("", "the command is not a protobuf message"));
         };
         if RULES_VERSION < message.rules_version {
             return Self::Later(message.rules_version);
@@ -221,7 +220,7 @@ impl TryFrom<pb::command::Kind> for Kind {
 
         Ok(match kind {
             Pb::Genesis(message) => Self::Exchange(Exchange::genesis(message)?),
-            Pb::ActivateRules(message) => Self::Exchange(Exchange::activate_rules(message)?),
+            Pb::ActivateRules(message) => Self::Exchange(Exchange::activate_rules(message)),
             Pb::RegisterRecordType(message) => {
                 Self::Exchange(Exchange::register_record_type(message)?)
             }

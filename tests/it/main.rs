@@ -4,6 +4,7 @@
 
 mod seal_parts;
 mod store_rows;
+mod tidy;
 mod tls_bench;
 mod tls_development;
 mod tls_live;

@@ -102,7 +102,7 @@ pub struct Parked {
     /// Why, the last time (`NackReason`).
     pub reason: i32,
     /// When it was parked.
-    pub parked_at: UnixMillis,
+    pub at: UnixMillis,
     /// The last delivery of it.
     pub delivery: u64,
 }
