@@ -12,6 +12,8 @@ pub mod keyring;
 pub mod ledger;
 pub mod machine;
 pub mod model;
+pub mod node;
 pub mod pb;
 pub mod seal;
 pub mod store;
+pub mod record;

@@ -32,6 +32,7 @@ use crate::{
         violation::Violation,
     },
     pb::ledger::v1 as pb,
+    record::Registry,
     seal::{AssociatedData, token::TokenKey},
 };
 
@@ -74,6 +75,7 @@ struct Shared {
     index: Mutex<Index>,
     tokens: TokenKey,
     checkpoint_seed: [u8; 32],
+    registry: Arc<Registry>,
     ordinary: mpsc::Sender<Draft>,
     urgent: mpsc::Sender<Draft>,
     /// Callers that wait for their entry, by the draft's salt.

@@ -154,6 +154,8 @@ tables! {
     17 requests: (Requester, RequestId) => RequestRow;
     /// Work that is too large for one entry.
     18 sweeps: u64 => Sweep;
+    /// Which entries hold identifiers of a client, and whose.
+    19 identities: (ClientId, Position) => AgencyNumber;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.

@@ -20,7 +20,7 @@ use crate::{
             State,
             agency::AgencyNumber,
             client::{Alias, AliasKind},
-            record::{DisclosureRow, Groups, RecordRow},
+            record::{DisclosureRow, Groups, RecordRow, TypeNumber},
             subscription::{Delivery, Fate, Received, Subscription, SubscriptionNumber},
         },
     },
@@ -55,7 +55,9 @@ pub struct Released {
 struct ReleasedRow {
     first: RecordId,
     publisher: AgencyNumber,
-    record_type: crate::machine::state::record::TypeNumber,
+    record_type: TypeNumber,
+    type_version: u32,
+    code_lists: u32,
     client: ClientId,
     key: KeyId,
     position: Position,
@@ -114,8 +116,19 @@ impl Released {
     }
 
     /// The type of record.
-    pub fn record_type(&self) -> crate::machine::state::record::TypeNumber {
+    pub fn record_type(&self) -> TypeNumber {
         self.row.record_type
+    }
+
+    /// The version of the type that the body was validated against.
+    pub fn type_version(&self) -> u32 {
+        self.row.type_version
+    }
+
+    /// The version of the code lists that the body was validated against: an ISO 8601 date.
+    pub fn code_lists(&self) -> String {
+        let number = self.row.code_lists;
+        format!("{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
     }
 
     /// Whom it is about; for the associated data of the sealed body only.
@@ -426,6 +439,8 @@ fn release(
             first: row.first,
             publisher: row.publisher,
             record_type: row.record_type,
+            type_version: row.type_version,
+            code_lists: row.code_lists,
             client: row.client,
             key: row.key,
             position: row.position,

@@ -126,6 +126,10 @@ pub struct RecordRow {
     pub publisher: AgencyNumber,
     /// The type of record.
     pub record_type: TypeNumber,
+    /// The version of the type that the body was validated against.
+    pub type_version: u32,
+    /// The version of the code lists that the body was validated against, as the number yyyymmdd.
+    pub code_lists: u32,
     /// Whom it is about.
     pub client: ClientId,
     /// The field groups that the body holds.
