@@ -255,7 +255,7 @@ fn context(
             if agency.keys.is_none() && !enrols {
                 return Err(Refusal::AgencyNotEnrolled);
             }
-            if agency.suspended {
+            if agency.suspended && !command.kind.stops() {
                 return Err(Refusal::AgencySuspended);
             }
             Who::Agency(number)

@@ -2,6 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod ledger_conformance;
+mod ledger_crash;
+mod ledger_format;
+mod ledger_samples;
+mod ledger_segment;
+mod ledger_tamper;
+mod machine;
 mod seal_parts;
 mod store_rows;
 mod tidy;
@@ -10,10 +17,3 @@ mod tls_development;
 mod tls_live;
 mod tls_matrix;
 mod tls_service;
-mod ledger_conformance;
-mod ledger_crash;
-mod ledger_format;
-mod ledger_samples;
-mod ledger_segment;
-mod ledger_tamper;
-mod machine;

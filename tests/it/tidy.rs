@@ -189,11 +189,10 @@ fn libraries_stay_where_they_are_confined() {
         let code = code(&text);
         for (library, homes) in CONFINED {
             let home = homes.iter().any(|home| path.to_str().unwrap().starts_with(home));
-            let uses = [format!("use {library}"), format!("{library}::")]
-                .iter()
-                .any(|form| code.match_indices(form.as_str()).any(|(at, _)| {
-                    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
-                }));
+            let uses = [format!("use {library}"), format!("{library}::")].iter().any(|form| {
+                code.match_indices(form.as_str())
+                    .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            });
             if uses && !home {
                 broken.push(format!("{} names `{library}`", path.display()));
             }
