@@ -317,7 +317,8 @@ pub(super) fn is_erased(mark: &[u8]) -> Option<bool> {
     }
 }
 
-fn frame_checksum(stamp: &Stamp, position: Position, stated: &[u8]) -> u32 {
+/// The checksum of a frame: of everything after it up to the attachment.
+pub(super) fn frame_checksum(stamp: &Stamp, position: Position, stated: &[u8]) -> u32 {
     let seed = crc32c::crc32c_append(crc32c::crc32c(stamp), &position.number().to_be_bytes());
     crc32c::crc32c_append(seed, stated)
 }
