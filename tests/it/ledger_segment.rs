@@ -5,7 +5,10 @@
     reason = "a helper of tests may end a test, as tests themselves may"
 )]
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use concordat::{
     ledger::{
@@ -182,6 +185,33 @@ fn the_verifier_finds_what_the_ledger_holds() {
     let stopped = verify(&disk, &mut |_, _| Err(Fault::Closed));
     assert_eq!(stopped, Err(Fault::Closed));
     assert!(matches!(verify(&ForgetfulDisk::new(), &mut |_, _| Ok(())), Err(Fault::Unusable(_))));
+}
+
+#[test]
+fn the_verifier_may_run_while_entries_are_appended_and_erased() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = OsDisk::create(directory.path()).unwrap();
+    let ledger = Segment::open(disk.clone(), tiny()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut dice = Dice(11);
+            for number in 0..120 {
+                ledger.append_blocking(dice.drafts(2)).unwrap();
+                ledger.erase_blocking(&[Position::new(dice.below(2 * number + 1))]).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            let before = ledger.head().0;
+            let report = verify(&disk, &mut |_, _| Ok(())).unwrap();
+            assert!(before <= report.entries);
+            if report.entries <= ledger.head().0 {
+                assert_eq!(ledger.root_at(report.entries).unwrap(), Some(report.root));
+            }
+        }
+    });
+    assert_eq!(verify(&disk, &mut |_, _| Ok(())).unwrap().root, ledger.head().1);
 }
 
 #[test]

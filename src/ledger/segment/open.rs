@@ -70,8 +70,9 @@ pub(super) fn load<D: Disk>(disk: &D, index: &mut Index<D::File>) -> Result<End<
     for (number, name) in names.iter().enumerate() {
         let last = number.saturating_add(1) == names.len();
         let file = Arc::new(disk.open(name).map_err(|error| unreadable(&error))?);
+        let bytes = directory::read_all(&*file)?;
         let read =
-            read_segment((name, &*file), last, &mut end.chain, &mut tree, &mut |_, _| Ok(()))?;
+            read_segment((name, bytes), last, &mut end.chain, &mut tree, &mut |_, _| Ok(()))?;
         mend(&*file, &read, last)
             .map_err(|error| Fault::Broken(format!("could not mend `{name}`: {error}")))?;
         let Read { header, bytes, scanned } = read;
