@@ -236,6 +236,28 @@ fn an_attachment_put_in_place_of_another_is_found() {
 }
 
 #[test]
+fn a_ledger_of_many_segments_keeps_few_of_them_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().canonicalize().unwrap();
+    let disk = OsDisk::create(&path).unwrap();
+    let ledger = Segment::open(disk.clone(), tiny()).unwrap();
+    let mut dice = Dice(12);
+    let drafts = dice.drafts(600);
+    for pair in drafts.chunks(2) {
+        ledger.append_blocking(pair.to_vec()).unwrap();
+    }
+    assert!(80 < segments(&disk).len());
+    for _ in 0..2 {
+        let sealed: Vec<_> = drafts.iter().map(|draft| draft.sealed.clone()).collect();
+        assert_eq!(attachments(&ledger, TreeSize::new(600)), sealed);
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+            fs::read_link(entry.unwrap().path()).ok().filter(|link| link.starts_with(&path))
+        });
+        assert!(open.count() < 70);
+    }
+}
+
+#[test]
 fn the_files_of_a_real_directory_are_the_owners_only() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
