@@ -148,7 +148,7 @@ fn an_interrupted_erasure_is_finished_at_the_next_start() {
     };
     assert!(holds(&disk));
     let position = Position::new(u64::try_from(place).unwrap());
-    // The power goes after the mark is synced and before the zeros are written.
+    // The power goes after the mark is synced and before the rest is overwritten.
     disk.inject(concordat::ledger::disk::Trouble::PowerCut, 1_000);
     let ledger = open(&disk).unwrap();
     disk.inject(concordat::ledger::disk::Trouble::PowerCut, 3);
@@ -233,6 +233,19 @@ fn an_attachment_put_in_place_of_another_is_found() {
     }
     let found = verify(&disk, &mut |_, _| Ok(()));
     assert!(matches!(found, Err(Fault::Corrupt(_))));
+}
+
+#[test]
+fn a_group_costs_one_write_and_one_sync() {
+    let disk = ForgetfulDisk::new();
+    let ledger = Segment::open(disk.clone(), Options { segment_bytes: 1 << 20, ..tiny() }).unwrap();
+    let mut dice = Dice(13);
+    ledger.append_blocking(dice.drafts(1)).unwrap();
+    for count in [1, 16, 256] {
+        let before = disk.changes();
+        ledger.append_blocking(dice.drafts(count)).unwrap();
+        assert_eq!(disk.changes() - before, 2);
+    }
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn every_flipped_bit_is_refused_or_without_effect() {
             }
         }
     }
-    // Only the empty space after the last group has no effect, and the zeros and marks of what was erased, which are
-    // put right.
+    // Only the empty space after the last group has no effect, and what an erased attachment was overwritten with, which
+    // is put right.
     let empty = read_file(&disk, names.last().unwrap()).len() - last_group(&disk).end;
     assert!(harmless <= empty + 330, "{harmless} of {empty}");
 }

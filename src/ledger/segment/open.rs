@@ -91,7 +91,7 @@ pub(super) fn erase(file: &impl DiskFile, attachments: &[Range<usize>]) -> io::R
     }
     file.sync()?;
     for attachment in attachments {
-        zero(file, attachment.start.saturating_add(MARK_BYTES)..attachment.end)?;
+        file.write_at(&vec![ERASED; attachment.len()], offset(attachment.start))?;
     }
     file.sync()
 }

@@ -9,8 +9,7 @@
 use std::ops::Range;
 
 use super::frame::{
-    self, Attached, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header, MARK_BYTES,
-    Stamp,
+    self, Attached, ERASED, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header, Stamp,
 };
 use crate::{
     ledger::{Fault, leaf},
@@ -40,7 +39,7 @@ pub(super) struct Scanned {
     pub(super) last_group: Range<usize>,
     /// The bytes from `end` on that are not zeros: a torn group.
     pub(super) torn: bool,
-    /// Attachments that are marked as erased and are not yet zeros.
+    /// Attachments that are marked as erased and not yet overwritten.
     pub(super) half_erased: Vec<Range<usize>>,
 }
 
@@ -124,8 +123,8 @@ fn decode_group(stamp: &Stamp, group: GroupHeader, whole: &[u8]) -> Option<Vec<F
         let half_erased = match (&attached, frame.attachment) {
             (Attached::Erased, Some(start)) => {
                 let block = offset.checked_add(start)?..next;
-                let (mark, rest) = whole.get(block.clone())?.split_at_checked(MARK_BYTES)?;
-                (mark.contains(&0) || !is_zero(rest)).then_some(block)
+                let unfinished = whole.get(block.clone())?.iter().any(|byte| *byte != ERASED);
+                unfinished.then_some(block)
             }
             (Attached::Never | Attached::Present(_) | Attached::Erased, _) => None,
         };
