@@ -1,0 +1,266 @@
+//! Commands about agreements: parties, flows and the acts of the parties.
+//!
+//! Shape only: codes that are published, names that parse, lists that name nothing twice. Whether the content is lawful
+//! and whether the parties exist is decided by the rules.
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+
+use crate::{
+    machine::command::{code, digest, malformed, name, names, optional_code},
+    model::{
+        digest::Digest,
+        id::{AgencyId, AgreementId, FlowId, GroupName, LedgerId, RecordTypeName},
+        limit,
+        order::UnixMillis,
+        violation::Violation,
+    },
+    pb::ledger::v1 as pb,
+};
+
+/// What is to change about an agreement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgreementCommand {
+    /// Drafts an agreement or replaces a draft.
+    Draft {
+        /// Which.
+        agreement: AgreementId,
+        /// What is to be agreed.
+        content: Box<Content>,
+    },
+    /// Puts a draft before its parties.
+    Propose {
+        /// Which.
+        agreement: AgreementId,
+        /// The version proposed.
+        version: u32,
+        /// Its content hash.
+        content_hash: Digest,
+    },
+    /// Approves a version in one party's name.
+    Approve {
+        /// Which.
+        agreement: AgreementId,
+        /// The version approved.
+        version: u32,
+        /// Its content hash.
+        content_hash: Digest,
+    },
+    /// Declines a version in one party's name.
+    Decline {
+        /// Which.
+        agreement: AgreementId,
+        /// The version declined.
+        version: u32,
+    },
+    /// Stops the flows that one party publishes or receives.
+    Suspend {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// Lifts the party's own suspension.
+    Resume {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// Ends the agreement for all parties.
+    End {
+        /// Which.
+        agreement: AgreementId,
+    },
+}
+
+/// What the parties agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The parties, in the order of the message.
+    pub parties: Vec<Party>,
+    /// The one purpose.
+    pub purpose: pb::Purpose,
+    /// The flows, in the order of the message.
+    pub flows: Vec<Flow>,
+    /// When the agreement ends by itself.
+    pub expires_at: UnixMillis,
+    /// SHA-256 of the text that the parties keep.
+    pub text_digest: Option<Digest>,
+    /// The message's own encoding, fields in ascending order and no unknown one: what the content hash covers.
+    pub encoded: Vec<u8>,
+}
+
+/// One party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The agency.
+    pub agency: AgencyId,
+    /// The kind of body that the parties take it to be.
+    pub kind: pb::AgencyKind,
+    /// The fingerprint of the key by which it approves.
+    pub key_fingerprint: Digest,
+}
+
+/// One flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Its id in the agreement.
+    pub flow: FlowId,
+    /// The type of record.
+    pub record_type: RecordTypeName,
+    /// The party that publishes.
+    pub publisher: AgencyId,
+    /// The parties that receive.
+    pub recipients: BTreeSet<AgencyId>,
+    /// The field groups that are shared.
+    pub groups: BTreeSet<GroupName>,
+    /// The lawful basis.
+    pub basis: pb::LawfulBasis,
+    /// The condition for special category data.
+    pub special_condition: pb::SpecialCondition,
+    /// The statutory power.
+    pub legal_power: pb::LegalPower,
+    /// Which consent it waits for.
+    pub gate: pb::Gate,
+    /// Whether the recipient must have the client in its confirmed caseload.
+    pub caseload: pb::CaseloadRule,
+    /// Whether records published before the activation flow too.
+    pub backfill: bool,
+}
+
+impl Content {
+    /// The content hash of a version: what every party signs. See `concordat.ledger.v1.AgreementContent`.
+    pub fn hash(&self, ledger: LedgerId, agreement: &AgreementId, version: u32) -> Digest {
+        Digest::of_parts(
+            "concordat.agreement.v1",
+            &[
+                ledger.as_bytes(),
+                agreement.as_str().as_bytes(),
+                &version.to_be_bytes(),
+                &self.encoded,
+            ],
+        )
+    }
+}
+
+impl TryFrom<pb::AgreementContent> for Content {
+    type Error = Violation;
+
+    fn try_from(message: pb::AgreementContent) -> Result<Self, Violation> {
+        let encoded = message.encode_to_vec();
+        let pb::AgreementContent { parties, purpose, flows, expires_at_ms, text_digest } = message;
+        let text_digest = match text_digest.is_empty() {
+            true => None,
+            false => Some(digest(&text_digest, "text_digest")?),
+        };
+        Ok(Self {
+            parties: each(parties, "parties")?,
+            purpose: code(purpose, "purpose")?,
+            flows: each(flows, "flows")?,
+            expires_at: UnixMillis::new(expires_at_ms),
+            text_digest,
+            encoded,
+        })
+    }
+}
+
+fn each<M, T: TryFrom<M, Error = Violation>>(
+    messages: Vec<M>,
+    field: &str,
+) -> Result<Vec<T>, Violation> {
+    let parsed = messages.into_iter().enumerate().map(|(place, message)| {
+        T::try_from(message).map_err(|violation| violation.inside(&format!("{field}[{place}]")))
+    });
+    parsed.collect()
+}
+
+impl TryFrom<pb::Party> for Party {
+    type Error = Violation;
+
+    fn try_from(message: pb::Party) -> Result<Self, Violation> {
+        let pb::Party { agency, kind, key_fingerprint } = message;
+        Ok(Self {
+            agency: name(&agency, "agency")?,
+            kind: code(kind, "kind")?,
+            key_fingerprint: digest(&key_fingerprint, "key_fingerprint")?,
+        })
+    }
+}
+
+impl TryFrom<pb::Flow> for Flow {
+    type Error = Violation;
+
+    fn try_from(message: pb::Flow) -> Result<Self, Violation> {
+        let pb::Flow {
+            flow,
+            record_type,
+            publisher,
+            recipients,
+            groups,
+            basis,
+            special_condition,
+            legal_power,
+            gate,
+            caseload,
+            backfill,
+        } = message;
+        Ok(Self {
+            flow: name(&flow, "flow")?,
+            record_type: name(&record_type, "record_type")?,
+            publisher: name(&publisher, "publisher")?,
+            recipients: names(&recipients, limit::RECIPIENTS_MAX, "recipients")?,
+            groups: names(&groups, limit::GROUPS_MAX, "groups")?,
+            basis: code(basis, "basis")?,
+            special_condition: optional_code(special_condition, "special_condition")?,
+            legal_power: optional_code(legal_power, "legal_power")?,
+            gate: code(gate, "gate")?,
+            caseload: code(caseload, "caseload")?,
+            backfill,
+        })
+    }
+}
+
+impl AgreementCommand {
+    pub(super) fn draft(message: pb::DraftAgreement) -> Result<Self, Violation> {
+        let pb::DraftAgreement { agreement, content } = message;
+        let content = content.ok_or_else(|| malformed("content", "an agreement has a content"))?;
+        let content = Content::try_from(content).map_err(|v| v.inside("content"))?;
+        Ok(Self::Draft { agreement: name(&agreement, "agreement")?, content: Box::new(content) })
+    }
+
+    pub(super) fn propose(message: pb::ProposeAgreement) -> Result<Self, Violation> {
+        let pb::ProposeAgreement { agreement, version, content_hash } = message;
+        Ok(Self::Propose {
+            agreement: name(&agreement, "agreement")?,
+            version,
+            content_hash: digest(&content_hash, "content_hash")?,
+        })
+    }
+
+    pub(super) fn approve(message: pb::ApproveAgreement) -> Result<Self, Violation> {
+        let pb::ApproveAgreement { agreement, version, content_hash } = message;
+        Ok(Self::Approve {
+            agreement: name(&agreement, "agreement")?,
+            version,
+            content_hash: digest(&content_hash, "content_hash")?,
+        })
+    }
+
+    pub(super) fn decline(message: pb::DeclineAgreement) -> Result<Self, Violation> {
+        let pb::DeclineAgreement { agreement, version } = message;
+        Ok(Self::Decline { agreement: name(&agreement, "agreement")?, version })
+    }
+
+    pub(super) fn suspend(message: pb::SuspendFlows) -> Result<Self, Violation> {
+        let pb::SuspendFlows { agreement } = message;
+        Ok(Self::Suspend { agreement: name(&agreement, "agreement")? })
+    }
+
+    pub(super) fn resume(message: pb::ResumeFlows) -> Result<Self, Violation> {
+        let pb::ResumeFlows { agreement } = message;
+        Ok(Self::Resume { agreement: name(&agreement, "agreement")? })
+    }
+
+    pub(super) fn end(message: pb::EndAgreement) -> Result<Self, Violation> {
+        let pb::EndAgreement { agreement } = message;
+        Ok(Self::End { agreement: name(&agreement, "agreement")? })
+    }
+}

@@ -1,0 +1,238 @@
+//! Agreements: drafted by a party, put before all, and active when every party has approved one content hash.
+//!
+//! Drafted → proposed → active → ended, or proposed → declined. While a version is proposed or active its content is
+//! fixed; after it was declined or has ended a new draft takes the next number. Every party may suspend its own flows,
+//! and end the whole, alone and at once. What a content must be is decided in `agreement/content.rs`.
+//!
+//! INVARIANT (hash): an agreement is active only if each of its parties signed the hash of the one content that stands,
+//! with the key that the content names for it (`approve`).
+//!
+//! Agreement ids are one space for the whole exchange: drafting an id that strangers use is answered `ALREADY_EXISTS`,
+//! which tells that the slug is taken and nothing else. Every other command is answered `AGREEMENT_UNKNOWN`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    machine::{
+        apply::{Context, Effect},
+        command::agreement::{AgreementCommand, Content},
+        outcome::{Receipt, Refusal, Remembered},
+        state::{
+            State,
+            agency::{AgencyNumber, Keys},
+            agreement::{Agreement, Flow, Status},
+            record::TypeNumber,
+        },
+        sweep,
+    },
+    model::{
+        digest::Digest,
+        id::AgreementId,
+        order::{Position, UnixMillis},
+    },
+};
+
+mod content;
+
+/// What is decided about an agreement.
+#[derive(Debug)]
+pub(in crate::machine) struct Change {
+    id: AgreementId,
+    row: Agreement,
+    then: Then,
+}
+
+/// What a change of an agreement does to what may flow.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Nothing,
+    Narrow,
+    Offer,
+}
+
+pub(in crate::machine) fn decide(
+    state: &State,
+    context: &Context,
+    command: &AgreementCommand,
+) -> Result<Change, Refusal> {
+    let caller = context.agency()?;
+    let (id, row, then) = match command {
+        AgreementCommand::Draft { agreement: id, content } => {
+            (id, draft(state, context, id, content)?, Then::Nothing)
+        }
+        AgreementCommand::Propose { agreement: id, version, content_hash } => {
+            let row = of_party(state, caller, id)?;
+            hold(row, &[Status::Draft], Some(*version), Some(content_hash))?;
+            still_to_come(context.now, row.expires_at)?;
+            (id, Agreement { status: Status::Proposed, ..row.clone() }, Then::Nothing)
+        }
+        AgreementCommand::Approve { agreement: id, version, content_hash } => {
+            let row = of_party(state, caller, id)?;
+            hold(row, &[Status::Proposed], Some(*version), Some(content_hash))?;
+            approve(state, context, caller, id, row)?
+        }
+        AgreementCommand::Decline { agreement: id, version } => {
+            let row = of_party(state, caller, id)?;
+            hold(row, &[Status::Proposed], Some(*version), None)?;
+            (id, Agreement { status: Status::Declined, ..row.clone() }, Then::Nothing)
+        }
+        AgreementCommand::Suspend { agreement: id } => {
+            let mut row = of_party(state, caller, id)?.clone();
+            hold(&row, &[Status::Active], None, None)?;
+            row.suspended_by.insert(caller);
+            (id, row, Then::Narrow)
+        }
+        AgreementCommand::Resume { agreement: id } => {
+            let mut row = of_party(state, caller, id)?.clone();
+            hold(&row, &[Status::Active], None, None)?;
+            if !row.suspended_by.remove(&caller) {
+                return Err(Refusal::NotSuspended);
+            }
+            (id, row, Then::Offer)
+        }
+        AgreementCommand::End { agreement: id } => {
+            let row = of_party(state, caller, id)?;
+            hold(row, &[Status::Draft, Status::Proposed, Status::Active], None, None)?;
+            (id, Agreement { status: Status::Ended, ..row.clone() }, Then::Narrow)
+        }
+    };
+    Ok(Change { id: id.clone(), row, then })
+}
+
+pub(in crate::machine) fn perform(
+    state: &mut State,
+    _context: &Context,
+    change: Change,
+    effects: &mut Vec<Effect>,
+) -> Receipt {
+    let Change { id, row, then } = change;
+    let answer = Remembered::Agreement { version: row.version, content_hash: row.content_hash };
+    state.put_agreement(&id, row);
+    match then {
+        Then::Nothing => {}
+        Then::Narrow => sweep::narrow(state, effects),
+        Then::Offer => sweep::offer_agreement(state, &id, effects),
+    }
+    Receipt::Answer(answer)
+}
+
+/// The flows by which records of a type may go from a publisher to a recipient now: of active agreements that have not
+/// reached their end. `suspended` says whether flows that one of the two has suspended are among them.
+pub(super) fn flows_in_force(
+    state: &State,
+    (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
+    now: UnixMillis,
+    suspended: bool,
+) -> impl Iterator<Item = &Flow> {
+    state.flows_between((publisher, record_type, recipient)).filter_map(move |(id, place)| {
+        let agreement = state.tables.agreements.get(id)?;
+        let held =
+            [publisher, recipient].iter().any(|party| agreement.suspended_by.contains(party));
+        let open = agreement.status == Status::Active
+            && now < agreement.expires_at
+            && (suspended || !held);
+        agreement.flows.get(usize::from(place)).filter(|_| open)
+    })
+}
+
+/// The agreement, for one of its parties.
+fn of_party<'a>(
+    state: &'a State,
+    caller: AgencyNumber,
+    id: &AgreementId,
+) -> Result<&'a Agreement, Refusal> {
+    let row = state.tables.agreements.get(id).ok_or(Refusal::AgreementUnknown)?;
+    if row.parties.contains_key(&caller) { Ok(row) } else { Err(Refusal::AgreementUnknown) }
+}
+
+/// Holds that the agreement stands in one of `statuses`, at the version and content that the caller has seen.
+fn hold(
+    row: &Agreement,
+    statuses: &[Status],
+    version: Option<u32>,
+    content_hash: Option<&Digest>,
+) -> Result<(), Refusal> {
+    if !statuses.contains(&row.status) {
+        return Err(Refusal::AgreementState);
+    }
+    if version.is_some_and(|version| version != row.version) {
+        return Err(Refusal::VersionDiffers);
+    }
+    if content_hash.is_some_and(|hash| *hash != row.content_hash) {
+        return Err(Refusal::ContentHashDiffers);
+    }
+    Ok(())
+}
+
+/// Holds that an agreement's end lies in the future.
+fn still_to_come(now: UnixMillis, expires_at: UnixMillis) -> Result<(), Refusal> {
+    if now < expires_at { Ok(()) } else { Err(Refusal::ExpiryInvalid) }
+}
+
+/// The row of a new or replaced draft.
+fn draft(
+    state: &State,
+    context: &Context,
+    id: &AgreementId,
+    content: &Content,
+) -> Result<Agreement, Refusal> {
+    let caller = context.agency()?;
+    content::purpose(content)?;
+    let old = state.tables.agreements.get(id);
+    if old.is_some_and(|old| !old.parties.contains_key(&caller)) {
+        return Err(Refusal::AlreadyExists);
+    }
+    content::names_the_caller(state, caller, content)?;
+    let version = match old {
+        None => 1,
+        Some(old) => match old.status {
+            Status::Draft => old.version,
+            Status::Declined | Status::Ended => old.version.saturating_add(1),
+            Status::Proposed | Status::Active => return Err(Refusal::AgreementState),
+        },
+    };
+    let parties = content::parties(state, content)?;
+    let flows = content::flows(state, &parties, content)?;
+    content::expiry(context.now, content)?;
+    Ok(Agreement {
+        version,
+        status: Status::Draft,
+        content_hash: content.hash(state.ledger(), id, version),
+        content: content.encoded.clone(),
+        parties,
+        purpose: i32::from(content.purpose),
+        flows,
+        expires_at: content.expires_at,
+        approvals: BTreeSet::new(),
+        suspended_by: BTreeSet::new(),
+        activated: Position::FIRST,
+    })
+}
+
+/// The row after one more approval; the last one activates.
+fn approve<'a>(
+    state: &State,
+    context: &Context,
+    caller: AgencyNumber,
+    id: &'a AgreementId,
+    row: &Agreement,
+) -> Result<(&'a AgreementId, Agreement, Then), Refusal> {
+    let keys = state.agency(caller).and_then(|agency| agency.keys.as_ref());
+    let fingerprint = keys.map(Keys::fingerprint);
+    // INVARIANT (hash): the key that signs now is the one that the content names.
+    if fingerprint.is_none() || row.parties.get(&caller).copied() != fingerprint {
+        return Err(Refusal::PartyInvalid);
+    }
+    still_to_come(context.now, row.expires_at)?;
+    let mut row = row.clone();
+    if !row.approvals.insert(caller) {
+        return Err(Refusal::AlreadyApproved);
+    }
+    // INVARIANT (hash): approvals are a subset of the parties, and all of one hash: a new draft starts with none.
+    if row.approvals.len() < row.parties.len() {
+        return Ok((id, row, Then::Nothing));
+    }
+    row.status = Status::Active;
+    row.activated = context.position;
+    Ok((id, row, Then::Offer))
+}
