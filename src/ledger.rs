@@ -13,6 +13,18 @@ use crate::model::{
     order::{Position, UnixMillis},
 };
 
+mod any;
+pub mod checkpoint;
+pub mod disk;
+mod follow;
+pub mod leaf;
+pub mod memory;
+pub mod segment;
+pub mod tree;
+pub mod verify;
+
+pub use self::any::AnyLedger;
+
 /// One command that asks for a place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
@@ -42,7 +54,8 @@ pub struct Sealed {
 pub enum Space {
     /// Only what is free for everybody.
     Ordinary,
-    /// Also what is kept back, so that a full disk still takes a withdrawal, a refusal or a suspension.
+    /// Also what is kept back, so that a full disk still takes a withdrawal, a refusal or a suspension. A group may use
+    /// it only if all its drafts may: keep them in groups of their own.
     Reserved,
 }
 
