@@ -5,8 +5,10 @@
 
 pub mod cli;
 pub mod clock;
-pub mod keyring;
+
 pub mod identity;
+pub mod index;
+pub mod keyring;
 pub mod ledger;
 pub mod machine;
 pub mod model;

@@ -238,8 +238,8 @@ impl fmt::Debug for DataKey {
 
 /// The proof that the machine decided to open one record.
 ///
-/// Only the machine's `Released` implements it, and only the machine's rule for releases makes a `Released`: so no body
-/// is opened that no durable entry allows.
+/// Tests apart, only the machine's `Released` implements it, and only the machine's rule for releases makes a `Released`:
+/// so no body is opened that no durable entry allows.
 pub trait Opens {
     /// The record that may be opened.
     fn record(&self) -> RecordId;

@@ -28,13 +28,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::layout::{MARK_KEY, Mark, PIECE_BYTES_MAX, PairKey, ROW_KEYS, RowBody, Tally};
 pub use self::{
-    verify::{VERIFY_ARGUMENT, Verifier, verify_main},
+    verify::{VERIFY_ARGUMENT, VERIFY_DEADLINE, Verifier, verify_main},
     writer::{BACKLOG_MAX, NotTaken, StoreWriter},
 };
 use crate::model::{digest::Digest, id::LedgerId, order::Position, row::Row};
 
 /// What sled may use for its page cache, in bytes. It is soft: sled has used four times as much.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// How far the rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -52,7 +52,7 @@ pub struct Store {
     mark: Mark,
     broken: bool,
     /// Held so long as the store is; the operating system frees it with the process.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Changes of rows; of several for one row the last counts.
@@ -60,9 +60,6 @@ struct Changes(BTreeMap<RowName, Option<Box<[u8]>>>);
 
 /// A row's table and key.
 type RowName = (u8, Box<[u8]>);
-
-/// Changes of sled's pairs.
-type Pairs = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Changes {
     fn of(rows: Vec<Row>) -> Self {
@@ -173,8 +170,8 @@ impl Store {
         };
         let database = open_database(&rows)?;
         let mark = Mark { ledger, applied: None, tally: Tally::default() };
-        let mut store = Self { database, schema, mark, broken: false, _lock: lock };
-        store.commit(&Pairs::new(), mark)?;
+        database.insert(MARK_KEY, mark.value(schema).ok_or(StoreFault::TooLong)?)?;
+        let store = Self { database, schema, mark, broken: false, _lock: lock };
         Ok(Opened { store, beginning })
     }
 
@@ -207,7 +204,7 @@ impl Store {
     /// # Errors
     /// After a fault the store takes no more: it is verified when it is opened next.
     pub fn write(&mut self, rows: Vec<Row>, applied: Applied) -> Result<(), StoreFault> {
-        self.write_changes(Changes::of(rows), applied)
+        self.write_changes(&Changes::of(rows), applied)
     }
 
     /// Hands what was written to the operating system, so that less is to be replayed after a crash.
@@ -219,75 +216,20 @@ impl Store {
         flushed.map(|_bytes| ())
     }
 
-    fn write_changes(&mut self, changes: Changes, applied: Applied) -> Result<(), StoreFault> {
-        self.guarded(|store| {
-            let mut pairs = Pairs::new();
-            for ((table, key), value) in changes.0 {
-                store.plan(&mut pairs, table, &key, value.as_deref())?;
-            }
-            let mut mark = Mark { applied: Some(applied), ..store.mark };
-            for (key, value) in &pairs {
-                if let Some(old) = store.database.get(key)? {
-                    mark.tally.subtract(key, &old);
-                }
-                if let Some(new) = value {
-                    mark.tally.add(key, new);
-                }
-            }
-            store.commit(&pairs, mark)
-        })
-    }
-
-    /// Adds the pairs that have to change for one row.
-    fn plan(
-        &self,
-        pairs: &mut Pairs,
-        table: u8,
-        key: &[u8],
-        value: Option<&[u8]>,
-    ) -> Result<(), StoreFault> {
-        if Row::KEY_BYTES_MAX < key.len() {
-            return Err(StoreFault::TooLong);
-        }
-        let row_key = layout::row_key(table, key);
-        if let Some(old) = self.database.get(&row_key)? {
-            let old = layout::body(&row_key, &old).and_then(|(_, body)| RowBody::parse(body));
-            let old = old.ok_or_else(|| StoreFault::Damaged("a row is damaged".to_owned()))?;
-            for number in 0..old.pieces() {
-                pairs.insert(layout::piece_key(table, key, number), None);
-            }
-        }
-        let Some(value) = value else {
-            pairs.insert(row_key, None);
-            return Ok(());
-        };
-        let form = RowBody::of(value).ok_or(StoreFault::TooLong)?;
-        if let RowBody::InPieces { count, .. } = form {
-            for (number, piece) in (0..count).zip(value.chunks(PIECE_BYTES_MAX)) {
-                let piece_key = layout::piece_key(table, key, number);
-                let piece = layout::value(self.schema, &piece_key, &[piece]);
-                pairs.insert(piece_key, Some(piece));
-            }
-        }
-        let head = form.value(self.schema, &row_key);
-        pairs.insert(row_key, Some(head));
-        Ok(())
-    }
-
     /// INVARIANT (atomic): rows, tally and applied position change in one batch of one tree or not at all.
-    fn commit(&mut self, pairs: &Pairs, mark: Mark) -> Result<(), StoreFault> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in pairs {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                None => batch.remove(key.as_slice()),
+    fn write_changes(&mut self, changes: &Changes, applied: Applied) -> Result<(), StoreFault> {
+        self.guarded(|store| {
+            let mut plan = Plan::new(store);
+            for ((table, key), value) in &changes.0 {
+                plan.set_row(*table, key, value.as_deref())?;
             }
-        }
-        let value = mark.value(self.schema).ok_or(StoreFault::TooLong)?;
-        batch.insert(MARK_KEY, value);
-        self.database.apply_batch(batch)?;
-        self.mark = mark;
-        Ok(())
+            let Plan { mut batch, tally, .. } = plan;
+            let mark = Mark { applied: Some(applied), tally, ..store.mark };
+            batch.insert(MARK_KEY, mark.value(store.schema).ok_or(StoreFault::TooLong)?);
+            store.database.apply_batch(batch)?;
+            store.mark = mark;
+            Ok(())
+        })
     }
 
     /// Runs `work`, unless something failed before; a panic of sled counts as a failure.
@@ -311,6 +253,62 @@ impl fmt::Debug for Store {
             .field("schema", &self.schema)
             .field("mark", &self.mark)
             .finish_non_exhaustive()
+    }
+}
+
+/// One batch in the making: what changes for sled, and the tally there will be.
+struct Plan<'a> {
+    database: &'a sled::Db,
+    schema: u32,
+    batch: sled::Batch,
+    tally: Tally,
+}
+
+impl<'a> Plan<'a> {
+    fn new(store: &'a Store) -> Self {
+        let Store { database, schema, mark, .. } = store;
+        Self { database, schema: *schema, batch: sled::Batch::default(), tally: mark.tally }
+    }
+
+    /// Sets or removes a row with all its pieces. Each row comes once in a plan.
+    fn set_row(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreFault> {
+        if Row::KEY_BYTES_MAX < key.len() {
+            return Err(StoreFault::TooLong);
+        }
+        let row_key = layout::row_key(table, key);
+        let old = self.database.get(&row_key)?;
+        let pieces_before = match &old {
+            None => 0,
+            Some(old) => layout::body(&row_key, old)
+                .and_then(|(_, body)| RowBody::parse(body))
+                .ok_or_else(|| StoreFault::Damaged("a row is not what was written".to_owned()))?
+                .pieces(),
+        };
+        let form = value.map(|value| RowBody::of(value).ok_or(StoreFault::TooLong)).transpose()?;
+        let pieces = form.as_ref().map_or(0, RowBody::pieces);
+        let mut chunks = value.filter(|_| 0 < pieces).unwrap_or_default().chunks(PIECE_BYTES_MAX);
+        for number in 0..pieces.max(pieces_before) {
+            let piece_key = layout::piece_key(table, key, number);
+            let old = self.database.get(&piece_key)?;
+            let new = chunks.next().map(|chunk| layout::value(self.schema, &piece_key, &[chunk]));
+            self.set_pair(piece_key, old, new);
+        }
+        let new = form.map(|form| form.value(self.schema, &row_key));
+        self.set_pair(row_key, old, new);
+        Ok(())
+    }
+
+    fn set_pair(&mut self, key: Vec<u8>, old: Option<sled::IVec>, new: Option<Vec<u8>>) {
+        if let Some(old) = old {
+            self.tally.subtract(&key, &old);
+        }
+        match new {
+            Some(new) => {
+                self.tally.add(&key, &new);
+                self.batch.insert(key, new);
+            }
+            None => self.batch.remove(key),
+        }
     }
 }
 
@@ -383,15 +381,40 @@ fn load(
     Err(doubt)
 }
 
-/// The lock on a store's directory; `None` if another process holds it.
-fn lock(directory: &Path) -> io::Result<Option<File>> {
-    let file =
-        File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(errno.into()),
+/// An exclusive lock on a file.
+///
+/// It is let go of by name and not just closed: a child process that is being started holds every open file for a
+/// moment, and with the file it would hold the lock.
+struct Lock(File);
+
+impl Lock {
+    /// Takes the lock on `file`; `None` if somebody else holds it.
+    fn try_take(file: File) -> io::Result<Option<Self>> {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
+
+    /// Takes the lock on `file` as soon as nobody else holds it.
+    fn take(file: File) -> io::Result<Self> {
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Should it fail, closing the file has the same effect a moment later.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// The lock on a store's directory; `None` if another process holds it.
+fn lock(directory: &Path) -> io::Result<Option<Lock>> {
+    let path = directory.join("lock");
+    Lock::try_take(File::options().create(true).truncate(false).write(true).open(path)?)
 }
 
 /// Only the latest doubtful files are kept, so that doubts cannot fill the disk.
@@ -421,7 +444,7 @@ fn open_database(rows: &Path) -> Result<sled::Db, StoreFault> {
 /// they are locked.
 fn wait_until_closed(rows: &Path) -> io::Result<()> {
     match File::options().write(true).open(rows.join("db")) {
-        Ok(file) => Ok(flock(&file, FlockOperation::LockExclusive)?),
+        Ok(file) => Lock::take(file).map(drop),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(cause),
     }

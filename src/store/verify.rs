@@ -21,7 +21,8 @@ use super::{
 /// The hidden argument that makes the program verify a store: `concordat __verify-store DIRECTORY`.
 pub const VERIFY_ARGUMENT: &str = "__verify-store";
 
-const ANSWER_BYTES_MAX: u64 = 4_096;
+/// How long a verification may take before the files count as hung: ten million rows take about half of it.
+pub const VERIFY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Where a store is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub enum Verifier {
     ChildProcess {
         /// The program, normally the running one.
         program: PathBuf,
-        /// How long it may take. Reading a million rows takes some seconds.
+        /// How long it may take, normally [`VERIFY_DEADLINE`].
         deadline: Duration,
     },
     /// In a thread of this process. A hang costs that thread for good, so this is for tests and tools.
@@ -82,13 +83,13 @@ fn too_late(deadline: Duration) -> String {
 
 /// What the child says until it ends.
 fn verdict_of(child: &mut Child, deadline: Duration) -> Result<String, String> {
-    let Some(stdout) = child.stdout.take() else {
+    let Some(mut stdout) = child.stdout.take() else {
         return Err("the verifier says nothing".to_owned());
     };
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut answer = String::new();
-        let read = stdout.take(ANSWER_BYTES_MAX).read_to_string(&mut answer);
+        let read = stdout.read_to_string(&mut answer);
         drop(sender.send(read.map(|_| answer)));
     });
     match receiver.recv_timeout(deadline) {

@@ -154,7 +154,7 @@ fn write_all(
             changes.add(next.rows);
             applied = next.applied;
         }
-        store.write_changes(changes, applied)?;
+        store.write_changes(&changes, applied)?;
         batches_unflushed = batches_unflushed.saturating_add(1);
         if BATCHES_PER_FLUSH <= batches_unflushed {
             store.flush()?;

@@ -160,10 +160,10 @@ fn own<'a>(
     Ok((number, state.subscription(number).ok_or(Refusal::SubscriptionUnknown)?))
 }
 
-fn delivered<'a>(
+fn delivered(
     state: &State,
     number: SubscriptionNumber,
-    deliveries: impl IntoIterator<Item = &'a u64>,
+    deliveries: impl IntoIterator<Item = &u64>,
 ) -> Result<(), Refusal> {
     let known = |delivery: &u64| state.tables.deliveries.contains(&(number, *delivery));
     if deliveries.into_iter().all(known) { Ok(()) } else { Err(Refusal::DeliveryUnknown) }

@@ -1,0 +1,115 @@
+//! The identity index: which client an agency's identifiers mean. In memory only, rebuilt at start by opening the sealed
+//! identifiers; never on disk, never in the state.
+//!
+//! Exact identifiers link and nothing else does: an agency's own id of a client, then the Scottish Candidate Number.
+//! Names never link here, so twins stay two clients.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    model::id::{AgencyId, ClientId},
+    pb::ledger::v1::Identifiers,
+};
+
+/// Identifiers to clients.
+#[derive(Debug, Default)]
+pub struct Index {
+    by_local_id: BTreeMap<(AgencyId, String), ClientId>,
+    by_scn: BTreeMap<String, ClientId>,
+    told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
+}
+
+/// What an agency's identifiers mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The client: known before, or the fresh one.
+    pub client: ClientId,
+    /// Whether the ledger does not hold these identifiers from this agency yet.
+    pub news: bool,
+}
+
+impl Index {
+    /// The client that `identifiers` of `agency` mean; `fresh` if they mean nobody yet, who then is that client.
+    ///
+    /// The agency's own id outranks the SCN where they disagree: what an agency knows of its own client is not changed by
+    /// what another one says. The SCN that stands against it is left where it was.
+    pub fn resolve(
+        &mut self,
+        agency: &AgencyId,
+        identifiers: &Identifiers,
+        fresh: ClientId,
+    ) -> Resolved {
+        let Identifiers { local_id, scn } = identifiers;
+        let local = (!local_id.is_empty()).then(|| (agency.clone(), local_id.clone()));
+        let by_local = local.as_ref().and_then(|key| self.by_local_id.get(key)).copied();
+        let by_scn = self.by_scn.get(scn).filter(|_| !scn.is_empty()).copied();
+        let client = by_local.or(by_scn).unwrap_or(fresh);
+        self.learn(agency, identifiers, client);
+        let told = (agency.clone(), client, told_digest(identifiers));
+        Resolved { client, news: !self.told.contains(&told) }
+    }
+
+    /// Notes that the ledger holds these identifiers from this agency.
+    pub fn told(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
+        self.learn(agency, identifiers, client);
+        self.told.insert((agency.clone(), client, told_digest(identifiers)));
+    }
+
+    fn learn(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
+        let Identifiers { local_id, scn } = identifiers;
+        if !local_id.is_empty() {
+            self.by_local_id.entry((agency.clone(), local_id.clone())).or_insert(client);
+        }
+        if !scn.is_empty() {
+            self.by_scn.entry(scn.clone()).or_insert(client);
+        }
+    }
+}
+
+fn told_digest(identifiers: &Identifiers) -> [u8; 32] {
+    let Identifiers { local_id, scn } = identifiers;
+    let parts: [&[u8]; 2] = [local_id.as_bytes(), scn.as_bytes()];
+    *crate::model::digest::Digest::of_parts("concordat.identifiers.v1", &parts).as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(byte: u8) -> ClientId {
+        ClientId::from_bytes([byte; 16])
+    }
+
+    fn identifiers(local_id: &str, scn: &str) -> Identifiers {
+        Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned() }
+    }
+
+    #[test]
+    fn two_agencies_with_one_scn_mean_one_client() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let mut index = Index::default();
+        let first = index.resolve(&council, &identifiers("P1", "051234561"), client(1));
+        let second = index.resolve(&college, &identifiers("C9", "051234561"), client(2));
+        assert_eq!((first.client, second.client), (client(1), client(1)));
+        assert!(second.news, "the college's own id of the client is to be kept too");
+    }
+
+    #[test]
+    fn an_agencys_own_id_outranks_an_scn_that_disagrees() {
+        let council = "council".parse().unwrap();
+        let mut index = Index::default();
+        index.told(&council, &identifiers("P1", "051234561"), client(1));
+        index.told(&council, &identifiers("P2", "123456785"), client(2));
+        let resolved = index.resolve(&council, &identifiers("P1", "123456785"), client(3));
+        assert_eq!(resolved.client, client(1));
+    }
+
+    #[test]
+    fn nobody_is_linked_without_an_identifier() {
+        let council = "council".parse().unwrap();
+        let mut index = Index::default();
+        let first = index.resolve(&council, &identifiers("", ""), client(1));
+        let second = index.resolve(&council, &identifiers("", ""), client(2));
+        assert_ne!(first.client, second.client);
+    }
+}

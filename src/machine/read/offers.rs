@@ -1,0 +1,127 @@
+//! What a node may propose to release: the candidates of a subscription, and the grounds on which a record may be opened.
+//!
+//! These are proposals only: the machine decides every line anew when it is ordered.
+
+use crate::{
+    machine::{
+        access::{self, Decision, Question},
+        command::subscription::Source,
+        rules::release::offered,
+        state::{
+            State,
+            agency::AgencyNumber,
+            record::{Groups, RecordRow},
+            subscription::SubscriptionNumber,
+        },
+    },
+    model::{id::RecordId, order::UnixMillis},
+    pb::ledger::v1 as pb,
+};
+
+/// How many places of a queue one look passes over.
+const PLACES_PER_LOOK: usize = 256;
+
+/// What could be proposed for a subscription.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    /// The number that the first line would take.
+    pub first_delivery: u64,
+    /// Lines that could be released, in their order.
+    pub lines: Vec<pb::ReleaseLine>,
+    /// Lines that only ask to be forgotten, because nothing of them may flow any more.
+    pub stale: Vec<pb::ReleaseLine>,
+}
+
+/// The next lines of a subscription: repeats first, then the queue, at most `count` of them.
+pub fn candidates(
+    state: &State,
+    number: SubscriptionNumber,
+    now: UnixMillis,
+    count: usize,
+) -> Candidates {
+    let Some(subscription) = state.subscription(number).filter(|row| !row.removed) else {
+        return Candidates::default();
+    };
+    let mut found =
+        Candidates { first_delivery: subscription.next_delivery, ..Candidates::default() };
+    let repeats = subscription.replays.iter().flat_map(|(a, b)| *a..=*b).map(Source::Replay);
+    let queued = state
+        .tables()
+        .queue
+        .range((number, 0)..=(number, u64::MAX))
+        .map(|((_, place), _)| Source::Queue(*place));
+    for source in repeats.chain(queued).take(PLACES_PER_LOOK) {
+        if count <= found.lines.len() {
+            break;
+        }
+        let (line, lives) = line(state, number, source, now);
+        if lives { found.lines.push(line) } else { found.stale.push(line) }
+    }
+    found
+}
+
+/// One line, and whether anything of it may flow.
+fn line(
+    state: &State,
+    number: SubscriptionNumber,
+    source: Source,
+    now: UnixMillis,
+) -> (pb::ReleaseLine, bool) {
+    let pb_source = match source {
+        Source::Queue(place) => pb::release_line::Source::Queue(place),
+        Source::Replay(delivery) => pb::release_line::Source::Replay(delivery),
+    };
+    let found = offered(state, number, source);
+    let record = found.as_ref().map_or(RecordId::from_bytes([0; 16]), |offered| offered.record);
+    let mut line = pb::ReleaseLine {
+        record: record.as_bytes().to_vec().into(),
+        grants: Vec::new(),
+        source: Some(pb_source),
+    };
+    let (Some(offered), Some(subscription)) = (found, state.subscription(number)) else {
+        return (line, false);
+    };
+    let Some((latest, row)) = state.latest(offered.first) else { return (line, false) };
+    if latest != offered.record {
+        return (line, false);
+    }
+    let question = Question::about(row, subscription.agency, subscription.purpose, now);
+    let question = Question { groups: offered.groups, ..question };
+    line.grants = grants(state, row, &access::decide(state, &question), offered.groups);
+    let lives = !line.grants.is_empty();
+    (line, lives)
+}
+
+/// The grounds on which a recipient that was sent a record may open it again; none where it may not, or must not know.
+pub fn grants_to_open(
+    state: &State,
+    record: RecordId,
+    reader: AgencyNumber,
+    purpose: pb::Purpose,
+    now: UnixMillis,
+) -> Vec<pb::Grant> {
+    let Some(row) = state.record(record).filter(|row| row.publisher != reader) else {
+        return Vec::new();
+    };
+    let question = Question::about(row, reader, i32::from(purpose), now);
+    grants(state, row, &access::decide(state, &question), row.groups)
+}
+
+fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -> Vec<pb::Grant> {
+    let Some(record_type) = state.record_type(row.record_type) else { return Vec::new() };
+    let names = |groups| {
+        record_type.names_of(groups).iter().map(ToString::to_string).collect()
+    };
+    decision
+        .grounds
+        .iter()
+        .filter(|ground| !ground.groups.and(wanted).is_empty())
+        .map(|ground| pb::Grant {
+            agreement: ground.agreement.to_string(),
+            version: ground.version,
+            flow: ground.flow.to_string(),
+            groups: names(ground.groups.and(wanted)),
+            consents: ground.consents.iter().map(|id| id.as_bytes().to_vec().into()).collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,423 @@
+//! The node: the only place where the machine meets the asynchronous world.
+//!
+//! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
+//! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
+//! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
+//! `node/gate.rs` (the last check before bytes leave), `node/clockwork.rs` (time, sweeps, attestations) and
+//! `node/start.rs` (how all this begins).
+//!
+//! No lock is held across an await. The state has one writer; waiters are found by the random salt of their draft.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::{
+    clock::{ClockWatch, Entropy},
+    index::Index,
+    ledger::{AnyLedger, Draft, Fault, Sealed, Space},
+    machine::{
+        self, Command, Outcome, Refusal, State,
+        command::{RULES_VERSION, SignedKind},
+    },
+    model::{
+        id::{AgencyId, RequestId},
+        order::{Position, UnixMillis},
+        violation::Violation,
+    },
+    pb::ledger::v1 as pb,
+    seal::{AssociatedData, token::TokenKey},
+};
+
+mod appender;
+mod clockwork;
+mod delivery;
+mod edge;
+mod follower;
+mod gate;
+mod keys;
+mod start;
+
+pub use delivery::{Deliveries, Ended, Outgoing};
+pub use edge::Publication;
+pub use gate::Gate;
+pub use start::{Beginning, Founding, Parts, Tasks, found};
+
+/// How many proposals may wait for the appender.
+const PROPOSALS_MAX: usize = 4_096;
+
+/// A running node. Clones are the same node.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    ledger: Arc<AnyLedger>,
+    state: RwLock<State>,
+    gate: Gate,
+    clock: ClockWatch,
+    entropy: Entropy,
+    keys: keys::Keys,
+    index: Mutex<Index>,
+    tokens: TokenKey,
+    checkpoint_seed: [u8; 32],
+    ordinary: mpsc::Sender<Draft>,
+    urgent: mpsc::Sender<Draft>,
+    /// Callers that wait for their entry, by the draft's salt.
+    waiters: Mutex<BTreeMap<[u8; 16], Waiter>>,
+    subscriptions: delivery::Wakes,
+    clockwork: Notify,
+    applied: watch::Sender<Position>,
+    fault: watch::Sender<Option<Fault>>,
+}
+
+/// A caller that waits for its entry.
+struct Waiter {
+    /// Where its answer goes.
+    answer: oneshot::Sender<Result<Outcome, Fault>>,
+    /// The command as the node parsed it from the very bytes it proposed.
+    command: Box<Command>,
+}
+
+/// Who asks, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Whose authority it is.
+    pub actor: Who,
+    /// Why.
+    pub purpose: pb::Purpose,
+    /// The person who acts; `None` if a system of the agency acts by itself.
+    pub staff: Option<pb::ActorDetail>,
+    /// The caller's name for the request.
+    pub request_id: RequestId,
+    /// The agency's signature.
+    pub signature: Option<pb::Signature>,
+}
+
+/// Whose authority a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// An agency's.
+    Agency(AgencyId),
+    /// The operator's.
+    Operator,
+}
+
+/// Why a request came to no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A field is malformed; nothing was ordered.
+    Violation(Violation),
+    /// The infrastructure failed; whether it took effect is told by repeating it.
+    Fault(Fault),
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Asked {
+    fn agency(&self) -> Option<&AgencyId> {
+        match &self.actor {
+            Who::Agency(id) => Some(id),
+            Who::Operator => None,
+        }
+    }
+
+    fn command(&self, kind: pb::command::Kind) -> pb::Command {
+        let who = match &self.actor {
+            Who::Agency(id) => pb::actor::Who::Agency(id.to_string()),
+            Who::Operator => pb::actor::Who::Operator(pb::Operator {}),
+        };
+        pb::Command {
+            rules_version: RULES_VERSION,
+            actor: Some(pb::Actor { who: Some(who), unattended: self.staff.is_none() }),
+            purpose: i32::from(self.purpose),
+            request_id: Bytes::copy_from_slice(self.request_id.as_bytes()),
+            signature: self.signature.clone(),
+            kind: Some(kind),
+        }
+    }
+}
+
+/// A command of the node's own.
+fn own_command(kind: pb::command::Kind) -> pb::Command {
+    let who = Some(pb::actor::Who::Node(pb::Node {}));
+    pb::Command {
+        rules_version: RULES_VERSION,
+        actor: Some(pb::Actor { who, unattended: true }),
+        purpose: i32::from(pb::Purpose::Operation),
+        request_id: Bytes::new(),
+        signature: None,
+        kind: Some(kind),
+    }
+}
+
+impl Node {
+    /// Reads the state. The closure must be short: the follower waits for it.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.shared.state())
+    }
+
+    /// The time, if the clock is to be trusted.
+    ///
+    /// # Errors
+    /// [`Fault::ClockDoubtful`].
+    pub fn now(&self) -> Result<UnixMillis, Fault> {
+        self.shared.clock.now().map_err(|_| Fault::ClockDoubtful)
+    }
+
+    /// Takes the clock's present time for right, because the operator said so.
+    pub fn confirm_clock(&self) {
+        self.shared.clock.confirm();
+    }
+
+    /// What makes and opens cursors, page tokens and decision ids.
+    pub fn tokens(&self) -> &TokenKey {
+        &self.shared.tokens
+    }
+
+    /// The ledger, for proofs.
+    pub fn ledger(&self) -> &AnyLedger {
+        &self.shared.ledger
+    }
+
+    /// The source of random bytes.
+    pub fn entropy(&self) -> &Entropy {
+        &self.shared.entropy
+    }
+
+    /// The seed of the key that signs checkpoints.
+    pub(crate) fn checkpoint_seed(&self) -> &[u8; 32] {
+        &self.shared.checkpoint_seed
+    }
+
+    /// Resolves when the node can take nothing more, with the reason: the process must end.
+    pub async fn broken(&self) -> Fault {
+        let mut fault = self.shared.fault.subscribe();
+        match fault.wait_for(Option::is_some).await {
+            Ok(fault) => fault.clone().unwrap_or(Fault::Closed),
+            Err(_) => Fault::Closed,
+        }
+    }
+
+    /// Whether a command would be refused now, without proposing it.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault. The inner error is the refusal.
+    pub fn check(
+        &self,
+        asked: &Asked,
+        kind: pb::command::Kind,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        let command = Command::try_from(asked.command(kind))?;
+        let now = self.now()?;
+        Ok(self.read(|state| machine::check(state, now, &command)).map(drop))
+    }
+
+    /// Proposes a command and waits for its outcome.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault; then it may or may not have taken effect.
+    pub async fn submit(
+        &self,
+        asked: &Asked,
+        kind: pb::command::Kind,
+        evidence: Option<&pb::Evidence>,
+    ) -> Result<Outcome, Failure> {
+        let command = asked.command(kind);
+        let parsed = Command::try_from(command.clone())?;
+        if let Some(outcome) = self.settled(&parsed)? {
+            return Ok(outcome);
+        }
+        let mut parts = self.actor_parts(asked).await?;
+        if let Some(evidence) = evidence.filter(|evidence| !evidence.reference.is_empty()) {
+            parts.push(self.evidence_part(asked, evidence).await?);
+        }
+        self.propose(command, parsed, parts).await.map_err(Failure::Fault)
+    }
+
+    /// The outcome of a command that need not be appended: refused now, or answered before.
+    fn settled(&self, command: &Command) -> Result<Option<Outcome>, Fault> {
+        let now = self.now()?;
+        Ok(match self.read(|state| machine::check(state, now, command)) {
+            Ok(None) => None,
+            Ok(Some(receipt)) => Some(Ok(receipt)),
+            Err(refusal) => Some(Err(refusal)),
+        })
+    }
+
+    /// Proposes one of the node's own commands.
+    async fn submit_own(
+        &self,
+        kind: pb::command::Kind,
+        parts: Vec<pb::SealedPart>,
+    ) -> Result<Outcome, Fault> {
+        let command = own_command(kind);
+        let parsed = Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        if let Some(outcome) = self.settled(&parsed)? {
+            return Ok(outcome);
+        }
+        self.propose(command, parsed, parts).await
+    }
+
+    async fn propose(
+        &self,
+        command: pb::Command,
+        parsed: Command,
+        parts: Vec<pb::SealedPart>,
+    ) -> Result<Outcome, Fault> {
+        let shared = &self.shared;
+        let space = space(&parsed);
+        let sealed = (!parts.is_empty()).then(|| Sealed {
+            salt: shared.entropy.bytes(),
+            bytes: pb::Attachment { parts }.encode_to_vec().into(),
+        });
+        let draft = Draft {
+            proposed_at: self.now()?,
+            salt: shared.entropy.bytes(),
+            command: command.encode_to_vec().into(),
+            sealed,
+            space,
+        };
+        let (answer, answered) = oneshot::channel();
+        let salt = draft.salt;
+        shared.waiters().insert(salt, Waiter { answer, command: Box::new(parsed) });
+        let queue = match space {
+            Space::Ordinary => &shared.ordinary,
+            Space::Reserved => &shared.urgent,
+        };
+        if queue.send(draft).await.is_err() {
+            let _gone = shared.waiters().remove(&salt);
+            return Err(Fault::Closed);
+        }
+        answered.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    /// Who acted, sealed beside the command.
+    async fn actor_parts(&self, asked: &Asked) -> Result<Vec<pb::SealedPart>, Fault> {
+        let (Some(staff), Some(agency)) = (&asked.staff, asked.agency()) else {
+            return Ok(Vec::new());
+        };
+        let enrolled = self.read(|state| {
+            state.agency_number(agency).and_then(|number| state.agency(number)).is_some()
+        });
+        if !enrolled {
+            return Ok(Vec::new());
+        }
+        let bytes = staff.encode_to_vec();
+        Ok(vec![self.evidence_sealed(asked, pb::PartKind::Actor, &bytes).await?])
+    }
+
+    async fn evidence_part(
+        &self,
+        asked: &Asked,
+        evidence: &pb::Evidence,
+    ) -> Result<pb::SealedPart, Fault> {
+        self.evidence_sealed(asked, pb::PartKind::Evidence, &evidence.encode_to_vec()).await
+    }
+
+    async fn evidence_sealed(
+        &self,
+        asked: &Asked,
+        kind: pb::PartKind,
+        bytes: &[u8],
+    ) -> Result<pb::SealedPart, Fault> {
+        let agency = asked.agency();
+        let key = self.data_key(None, agency, pb::DisposalClass::Evidence).await?;
+        let ledger = self.read(State::ledger);
+        let context = AssociatedData {
+            ledger: &ledger,
+            subject: asked.request_id.as_bytes(),
+            client: None,
+            agency,
+            data_type: "",
+        };
+        let nonce = keys::nonce(&self.shared.entropy);
+        key.seal(nonce, kind, &context, bytes).map_err(|fault| Fault::Corrupt(fault.to_string()))
+    }
+}
+
+/// Stops may use the space that is kept back; everything else may not.
+fn space(command: &Command) -> Space {
+    use machine::command::{
+        Kind, agency::AgencyCommand as Agency, agreement::AgreementCommand as Agreement,
+        client::ClientCommand as Client, consent::ConsentCommand as Consent,
+    };
+    let stops = match &command.kind {
+        Kind::Agency(kind) => matches!(kind, Agency::Suspend { .. } | Agency::Rotate { .. }),
+        Kind::Agreement(kind) => matches!(
+            kind,
+            Agreement::Suspend { .. } | Agreement::End { .. } | Agreement::Decline { .. }
+        ),
+        Kind::Consent(kind) => matches!(kind, Consent::Refuse { .. } | Consent::Withdraw { .. }),
+        Kind::Client(kind) => matches!(kind, Client::EndCaseload { .. }),
+        Kind::Policy(_) => true,
+        Kind::Exchange(_) | Kind::Record(_) | Kind::Subscription(_) => false,
+    };
+    if stops { Space::Reserved } else { Space::Ordinary }
+}
+
+/// The statement that an agency signs to ask for `kind`.
+///
+/// # Errors
+/// A violation if the kind cannot be encoded.
+pub fn statement(
+    ledger: crate::model::id::LedgerId,
+    agency: &AgencyId,
+    request: RequestId,
+    kind: &pb::command::Kind,
+) -> Result<Vec<u8>, Violation> {
+    Ok(SignedKind::of(kind)?.statement(ledger, agency, request))
+}
+
+impl Shared {
+    // A poisoned lock means that a thread panicked while it held it; the state is written by the follower alone, whose
+    // panic ends the node, so what can be read is whole.
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the node: everybody who waits is told, and nothing more is taken or released.
+    fn break_down(&self, fault: &Fault) {
+        tracing::error!(%fault, "the node can take nothing more");
+        for (_, waiter) in std::mem::take(&mut *self.waiters()) {
+            let _gone = waiter.answer.send(Err(fault.clone()));
+        }
+        let _before = self.fault.send_replace(Some(fault.clone()));
+        self.subscriptions.wake_all();
+    }
+}
