@@ -88,7 +88,7 @@ pub struct RecordType {
 
 impl RecordType {
     /// The set of the groups named, or `None` if one is unknown.
-    pub fn set_of(&self, names: impl IntoIterator<Item = &GroupName>) -> Option<Groups> {
+    pub fn set_of<'a>(&self, names: impl IntoIterator<Item = &'a GroupName>) -> Option<Groups> {
         names.into_iter().try_fold(Groups::NONE, |set, name| {
             let place = self.groups.iter().position(|(group, _)| group == name)?;
             Some(set.with(Groups::only(u32::try_from(place).ok()?)))
