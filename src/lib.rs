@@ -5,13 +5,14 @@
 
 pub mod cli;
 pub mod clock;
-
 pub mod identity;
 pub mod index;
 pub mod keyring;
 pub mod ledger;
 pub mod machine;
 pub mod model;
+pub mod node;
 pub mod pb;
+pub mod record;
 pub mod seal;
 pub mod store;

@@ -2,8 +2,10 @@
 //!
 //! Nothing here reads a clock, draws a random number or touches a file.
 
+pub mod date;
 pub mod digest;
 pub mod id;
+pub mod identifier;
 pub mod limit;
 pub mod order;
 pub mod row;

@@ -245,6 +245,12 @@ pub trait Opens {
     fn record(&self) -> RecordId;
 }
 
+impl Opens for crate::machine::Released {
+    fn record(&self) -> RecordId {
+        Self::record(self)
+    }
+}
+
 /// What was sealed, in clear. It is wiped when dropped and never printed.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 

@@ -40,7 +40,7 @@ use client::{Alias, AliasKind, Case};
 use consent::Consent;
 use policy::Policy;
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
-use request::{Requester, RequestRow};
+use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
@@ -154,6 +154,8 @@ tables! {
     17 requests: (Requester, RequestId) => RequestRow;
     /// Work that is too large for one entry.
     18 sweeps: u64 => Sweep;
+    /// Which entries hold identifiers of a client, and whose.
+    19 identities: (ClientId, Position) => AgencyNumber;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.

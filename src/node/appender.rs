@@ -23,9 +23,11 @@ pub(super) async fn run(
     mut ordinary: mpsc::Receiver<Draft>,
     mut urgent: mpsc::Receiver<Draft>,
 ) {
+    let mut fault = shared.fault.subscribe();
     loop {
         let first = tokio::select! {
             biased;
+            _ = fault.wait_for(Option::is_some) => return,
             draft = urgent.recv() => draft,
             draft = ordinary.recv() => draft,
         };

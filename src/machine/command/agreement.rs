@@ -103,7 +103,7 @@ pub struct Party {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Its id in the agreement.
-    pub flow: FlowId,
+    pub id: FlowId,
     /// The type of record.
     pub record_type: RecordTypeName,
     /// The party that publishes.
@@ -147,10 +147,8 @@ impl TryFrom<pb::AgreementContent> for Content {
     fn try_from(message: pb::AgreementContent) -> Result<Self, Violation> {
         let encoded = message.encode_to_vec();
         let pb::AgreementContent { parties, purpose, flows, expires_at_ms, text_digest } = message;
-        let text_digest = match text_digest.is_empty() {
-            true => None,
-            false => Some(digest(&text_digest, "text_digest")?),
-        };
+        let text_digest =
+            if text_digest.is_empty() { None } else { Some(digest(&text_digest, "text_digest")?) };
         Ok(Self {
             parties: each(parties, "parties")?,
             purpose: code(purpose, "purpose")?,
@@ -203,7 +201,7 @@ impl TryFrom<pb::Flow> for Flow {
             backfill,
         } = message;
         Ok(Self {
-            flow: name(&flow, "flow")?,
+            id: name(&flow, "flow")?,
             record_type: name(&record_type, "record_type")?,
             publisher: name(&publisher, "publisher")?,
             recipients: names(&recipients, limit::RECIPIENTS_MAX, "recipients")?,

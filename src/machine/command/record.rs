@@ -32,6 +32,8 @@ pub struct Publish {
     pub record_type: RecordTypeName,
     /// The version of the type.
     pub type_version: u32,
+    /// The version of the code lists, as the number yyyymmdd.
+    pub code_lists: u32,
     /// The client, by the publisher's name for it.
     pub client: AliasId,
     /// The version that it replaces.
@@ -82,14 +84,12 @@ impl RecordCommand {
             content_mac,
             key,
         } = message;
-        let dated = code_lists.len() == 10
-            && code_lists.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        if !dated {
-            return Err(malformed("code_lists", "the code lists' version is an ISO 8601 date"));
-        }
+        let code_lists = code_lists_number(&code_lists)
+            .ok_or_else(|| malformed("code_lists", "the version is an ISO 8601 date"))?;
         Ok(Self::Publish(Publish {
             record_type: name(&record_type, "record_type")?,
             type_version,
+            code_lists,
             client: AliasId::from_slice(&client).map_err(|v| v.inside("client"))?,
             supersedes: (!supersedes.is_empty())
                 .then(|| RecordId::from_slice(&supersedes))
@@ -109,6 +109,15 @@ impl RecordCommand {
             grants: Grant::all(grants)?,
         }))
     }
+}
+
+/// The number yyyymmdd of an ISO 8601 calendar date.
+fn code_lists_number(text: &str) -> Option<u32> {
+    let form = text.len() == 10
+        && text.bytes().enumerate().all(|(place, b)| {
+            if place == 4 || place == 7 { b == b'-' } else { b.is_ascii_digit() }
+        });
+    form.then(|| text.replace('-', "").parse().ok()).flatten()
 }
 
 impl Grant {
@@ -133,9 +142,7 @@ impl TryFrom<pb::Grant> for Grant {
             groups: names(&groups, limit::GROUPS_MAX, "grants.groups")?,
             consents: consents
                 .iter()
-                .map(|bytes| {
-                    ConsentId::from_slice(bytes).map_err(|v| v.inside("grants.consents"))
-                })
+                .map(|bytes| ConsentId::from_slice(bytes).map_err(|v| v.inside("grants.consents")))
                 .collect::<Result<_, _>>()?,
         })
     }

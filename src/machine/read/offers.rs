@@ -6,7 +6,7 @@ use crate::{
     machine::{
         access::{self, Decision, Question},
         command::subscription::Source,
-        rules::release::offered,
+        rules::{record::record_id, release::offered},
         state::{
             State,
             agency::AgencyNumber,
@@ -14,7 +14,10 @@ use crate::{
             subscription::SubscriptionNumber,
         },
     },
-    model::{id::RecordId, order::UnixMillis},
+    model::{
+        id::{AgencyId, ClientId, KeyId, RecordId, RecordTypeName, RequestId},
+        order::UnixMillis,
+    },
     pb::ledger::v1 as pb,
 };
 
@@ -109,9 +112,7 @@ pub fn grants_to_open(
 
 fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -> Vec<pb::Grant> {
     let Some(record_type) = state.record_type(row.record_type) else { return Vec::new() };
-    let names = |groups| {
-        record_type.names_of(groups).iter().map(ToString::to_string).collect()
-    };
+    let names = |groups| record_type.names_of(groups).iter().map(ToString::to_string).collect();
     decision
         .grounds
         .iter()
@@ -124,4 +125,31 @@ fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -
             consents: ground.consents.iter().map(|id| id.as_bytes().to_vec().into()).collect(),
         })
         .collect()
+}
+
+/// What a publish request would find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The id of the record that the request publishes.
+    pub record: RecordId,
+    /// The key and client of the record that the same request published before.
+    pub before: Option<(KeyId, ClientId)>,
+    /// Whether an active agreement has the agency publish this type.
+    pub flows: bool,
+}
+
+/// What a publish request of an agency would find.
+pub fn found(
+    state: &State,
+    agency: &AgencyId,
+    request: RequestId,
+    record_type: &RecordTypeName,
+) -> Found {
+    let record = record_id(state, agency.as_str(), request);
+    let before = state.record(record).map(|row| (row.key, row.client));
+    let flows = state
+        .agency_number(agency)
+        .zip(state.type_number(record_type))
+        .is_some_and(|(number, of)| state.recipients_of(number, of).next().is_some());
+    Found { record, before, flows }
 }

@@ -56,29 +56,30 @@ pub(in crate::machine) fn decide(
     command: &AgreementCommand,
 ) -> Result<Change, Refusal> {
     let caller = context.agency()?;
+    let now = context.now;
     let (id, row, then) = match command {
         AgreementCommand::Draft { agreement: id, content } => {
             (id, draft(state, context, id, content)?, Then::Nothing)
         }
         AgreementCommand::Propose { agreement: id, version, content_hash } => {
             let row = of_party(state, caller, id)?;
-            hold(row, &[Status::Draft], Some(*version), Some(content_hash))?;
-            still_to_come(context.now, row.expires_at)?;
+            hold(row, now, &[Status::Draft], Some(*version), Some(content_hash))?;
+            still_to_come(now, row.expires_at)?;
             (id, Agreement { status: Status::Proposed, ..row.clone() }, Then::Nothing)
         }
         AgreementCommand::Approve { agreement: id, version, content_hash } => {
             let row = of_party(state, caller, id)?;
-            hold(row, &[Status::Proposed], Some(*version), Some(content_hash))?;
+            hold(row, now, &[Status::Proposed], Some(*version), Some(content_hash))?;
             approve(state, context, caller, id, row)?
         }
         AgreementCommand::Decline { agreement: id, version } => {
             let row = of_party(state, caller, id)?;
-            hold(row, &[Status::Proposed], Some(*version), None)?;
+            hold(row, now, &[Status::Proposed], Some(*version), None)?;
             (id, Agreement { status: Status::Declined, ..row.clone() }, Then::Nothing)
         }
         AgreementCommand::Suspend { agreement: id } => {
             let mut row = of_party(state, caller, id)?.clone();
-            hold(&row, &[Status::Active], None, None)?;
+            hold(&row, now, &[Status::Active], None, None)?;
             if !row.suspended_by.insert(caller) {
                 return Err(Refusal::AgreementState);
             }
@@ -86,7 +87,7 @@ pub(in crate::machine) fn decide(
         }
         AgreementCommand::Resume { agreement: id } => {
             let mut row = of_party(state, caller, id)?.clone();
-            hold(&row, &[Status::Active], None, None)?;
+            hold(&row, now, &[Status::Active], None, None)?;
             if !row.suspended_by.remove(&caller) {
                 return Err(Refusal::NotSuspended);
             }
@@ -94,7 +95,7 @@ pub(in crate::machine) fn decide(
         }
         AgreementCommand::End { agreement: id } => {
             let row = of_party(state, caller, id)?;
-            hold(row, &[Status::Draft, Status::Proposed, Status::Active], None, None)?;
+            hold(row, now, &[Status::Draft, Status::Proposed, Status::Active], None, None)?;
             (id, Agreement { status: Status::Ended, ..row.clone() }, Then::Narrow)
         }
     };
@@ -147,14 +148,21 @@ fn of_party<'a>(
     if row.parties.contains_key(&caller) { Ok(row) } else { Err(Refusal::AgreementUnknown) }
 }
 
+/// Where the version stands at `now`: an agreement past its date has ended, whether or not an entry has said so yet.
+fn status(row: &Agreement, now: UnixMillis) -> Status {
+    let over = row.status == Status::Active && row.expires_at <= now;
+    if over { Status::Ended } else { row.status }
+}
+
 /// Holds that the agreement stands in one of `statuses`, at the version and content that the caller has seen.
 fn hold(
     row: &Agreement,
+    now: UnixMillis,
     statuses: &[Status],
     version: Option<u32>,
     content_hash: Option<&Digest>,
 ) -> Result<(), Refusal> {
-    if !statuses.contains(&row.status) {
+    if !statuses.contains(&status(row, now)) {
         return Err(Refusal::AgreementState);
     }
     if version.is_some_and(|version| version != row.version) {
@@ -176,35 +184,35 @@ fn draft(
     state: &State,
     context: &Context,
     id: &AgreementId,
-    content: &Content,
+    wanted: &Content,
 ) -> Result<Agreement, Refusal> {
     let caller = context.agency()?;
-    content::purpose(content)?;
+    content::purpose(wanted)?;
     let old = state.tables.agreements.get(id);
     if old.is_some_and(|old| !old.parties.contains_key(&caller)) {
         return Err(Refusal::AgreementExists);
     }
-    content::names_the_caller(state, caller, content)?;
+    content::names_the_caller(state, caller, wanted)?;
     let version = match old {
         None => 1,
-        Some(old) => match old.status {
+        Some(old) => match status(old, context.now) {
             Status::Draft => old.version,
             Status::Declined | Status::Ended => old.version.saturating_add(1),
             Status::Proposed | Status::Active => return Err(Refusal::AgreementState),
         },
     };
-    let parties = content::parties(state, content)?;
-    let flows = content::flows(state, &parties, content)?;
-    content::expiry(context.now, content)?;
+    let parties = content::parties(state, wanted)?;
+    let flows = content::flows(state, &parties, wanted)?;
+    content::expiry(context.now, wanted)?;
     Ok(Agreement {
         version,
         status: Status::Draft,
-        content_hash: content.hash(state.ledger(), id, version),
-        content: content.encoded.clone(),
+        content_hash: wanted.hash(state.ledger(), id, version),
+        content: wanted.encoded.clone(),
         parties,
-        purpose: i32::from(content.purpose),
+        purpose: i32::from(wanted.purpose),
         flows,
-        expires_at: content.expires_at,
+        expires_at: wanted.expires_at,
         approvals: BTreeSet::new(),
         suspended_by: BTreeSet::new(),
         activated: Position::FIRST,

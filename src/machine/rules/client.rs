@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// What is decided about a client.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::machine) enum Change {
-    Known(AliasId),
+    Known(AgencyNumber, AliasId, ClientId),
     Name(AgencyNumber, AliasId, ClientId),
     Open(AgencyNumber, ClientId),
     Confirm { claimant: AgencyNumber, client: ClientId, by: AgencyNumber },
@@ -78,8 +78,14 @@ pub(in crate::machine) fn perform(
     effects: &mut Vec<Effect>,
 ) -> Receipt {
     match change {
-        Change::Known(alias) => return Receipt::Answer(Remembered::Client(alias)),
+        Change::Known(agency, alias, client) => {
+            let key = (client, context.position);
+            state.tables.identities.put(&mut state.journal, key, agency);
+            return Receipt::Answer(Remembered::Client(alias));
+        }
         Change::Name(agency, alias, client) => {
+            let key = (client, context.position);
+            state.tables.identities.put(&mut state.journal, key, agency);
             state.put_alias(agency, alias, Alias { client, kind: AliasKind::Own });
             return Receipt::Answer(Remembered::Client(alias));
         }
@@ -109,7 +115,7 @@ fn add(
     client: ClientId,
 ) -> Result<Change, Refusal> {
     if let Some(alias) = state.alias(caller, client, AliasKind::Own) {
-        return Ok(Change::Known(alias));
+        return Ok(Change::Known(caller, alias, client));
     }
     let alias = AliasId::derived(&derived("concordat.alias.v1", state, context));
     if state.tables.aliases.contains(&(caller, alias)) {

@@ -59,7 +59,7 @@ pub(in crate::machine) fn decide(
             let asked = asked(state, context, scope, true)?;
             competent(scope.gate, act)?;
             dates(context.now, act, *expires_at)?;
-            record(state, context, (scope, act), asked, Some(*expires_at))
+            record(state, context, (scope, act), asked, Said::Given { expires_at: *expires_at })
         }
         ConsentCommand::Refuse { scope, act } => {
             let asked = asked(state, context, scope, false)?;
@@ -67,7 +67,7 @@ pub(in crate::machine) fn decide(
                 competent(scope.gate, act)?;
             }
             dates(context.now, act, None)?;
-            record(state, context, (scope, act), asked, None)
+            record(state, context, (scope, act), asked, Said::Refused)
         }
         ConsentCommand::Withdraw { consent, recipients } => {
             withdraw(state, context, *consent, recipients)
@@ -187,22 +187,36 @@ fn dates(now: UnixMillis, act: &Act, expires_at: Option<UnixMillis>) -> Result<(
     if given && ends { Ok(()) } else { Err(Refusal::ConsentDatesInvalid) }
 }
 
-/// The row of a consent (`given` holds its end) or of a refusal (`None`).
+/// What was said.
+#[derive(Clone, Copy)]
+enum Said {
+    Given { expires_at: Option<UnixMillis> },
+    Refused,
+}
+
+/// The row of a consent or of a refusal.
 fn record(
     state: &State,
     context: &Context,
     (scope, act): (&Scope, &Act),
     asked: Asked,
-    given: Option<Option<UnixMillis>>,
+    said: Said,
 ) -> Result<Change, Refusal> {
     let Asked { recorder, publisher, record_type, groups, recipients } = asked;
     let client = state.own_client(recorder, scope.client).ok_or(Refusal::NotAvailable)?;
-    if limit::CONSENTS_PER_CLIENT_MAX <= state.consents_of(client).count() {
+    // Counts only what this agency recorded, so that the limit tells nothing of others; a refusal always finds room.
+    let own = state.consents_of(client).filter(|(_, row)| row.recorder == recorder).count();
+    let given = matches!(said, Said::Given { .. });
+    if given && limit::CONSENTS_PER_CLIENT_MAX <= own {
         return Err(Refusal::LimitReached);
     }
     let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
+    let (given, expires_at) = match said {
+        Said::Given { expires_at } => (true, expires_at),
+        Said::Refused => (false, None),
+    };
     let row = Consent {
-        given: given.is_some(),
+        given,
         position: context.position,
         client,
         recorder,
@@ -216,7 +230,7 @@ fn record(
         method: i32::from(act.method),
         age_years: act.age_years,
         given_at: act.given_at,
-        expires_at: given.flatten(),
+        expires_at,
         withdrawn: BTreeMap::new(),
     };
     Ok(Change::Record(id, Box::new(row)))

@@ -2,7 +2,7 @@
 
 use crate::{
     machine::{
-        apply::{Context, Effect},
+        apply::{Context, Effect, Who},
         command::{RULES_VERSION, exchange::ExchangeCommand},
         outcome::{Receipt, Refusal},
         state::{
@@ -13,7 +13,7 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::{GroupName, KeyId, RecordTypeName},
+        id::{GroupName, KeyId, RecordTypeName, RequestId},
     },
 };
 
@@ -131,14 +131,21 @@ fn register(
     Ok(Change::Type(number, row))
 }
 
-/// The id that derives from an agency's request: the same request always means the same thing.
+/// The digest that derives from an agency's request: the same request always means the same thing.
 pub(in crate::machine) fn derived(domain: &str, state: &State, context: &Context) -> Digest {
     let agency = match context.who {
-        super::super::apply::Who::Agency(number) => {
-            state.agency(number).map_or("", |agency| agency.id.as_str())
-        }
-        super::super::apply::Who::Operator | super::super::apply::Who::Node => "",
+        Who::Agency(number) => state.agency(number).map_or("", |agency| agency.id.as_str()),
+        Who::Operator | Who::Node => "",
     };
+    derived_from(domain, state, (agency, context.request_id))
+}
+
+/// As [`derived`], for an agency and request that are not being decided.
+pub(in crate::machine) fn derived_from(
+    domain: &str,
+    state: &State,
+    (agency, request): (&str, RequestId),
+) -> Digest {
     let ledger = state.ledger();
-    Digest::of_parts(domain, &[ledger.as_bytes(), agency.as_bytes(), context.request_id.as_bytes()])
+    Digest::of_parts(domain, &[ledger.as_bytes(), agency.as_bytes(), request.as_bytes()])
 }

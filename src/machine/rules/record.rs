@@ -8,7 +8,7 @@ use crate::{
         apply::{Context, Effect},
         command::record::Publish,
         outcome::{Receipt, Refusal},
-        rules::exchange::derived,
+        rules::exchange::derived_from,
         state::{
             State,
             agency::AgencyNumber,
@@ -17,7 +17,7 @@ use crate::{
         sweep,
     },
     model::{
-        id::{AliasId, ClientId, RecordId},
+        id::{AliasId, ClientId, RecordId, RequestId},
         limit,
     },
     pb::ledger::v1::DisposalClass,
@@ -41,8 +41,8 @@ impl Change {
 }
 
 /// The id of the record that an agency's request publishes.
-pub(in crate::machine) fn record_id(state: &State, context: &Context) -> RecordId {
-    RecordId::derived(&derived("concordat.record.v1", state, context))
+pub(in crate::machine) fn record_id(state: &State, agency: &str, request: RequestId) -> RecordId {
+    RecordId::derived(&derived_from("concordat.record.v1", state, (agency, request)))
 }
 
 pub(in crate::machine) fn decide(
@@ -51,7 +51,8 @@ pub(in crate::machine) fn decide(
     publish: &Publish,
 ) -> Result<Change, Refusal> {
     let publisher = context.agency()?;
-    let id = record_id(state, context);
+    let agency = state.agency(publisher).ok_or(Refusal::AgencyUnknown)?;
+    let id = record_id(state, agency.id.as_str(), context.request_id);
     if let Some(row) = state.record(id) {
         if row.content_mac != publish.content_mac {
             return Err(Refusal::RequestIdReused);
@@ -87,6 +88,8 @@ pub(in crate::machine) fn decide(
         version,
         publisher,
         record_type,
+        type_version: publish.type_version,
+        code_lists: publish.code_lists,
         client,
         groups,
         key: publish.key,
@@ -115,11 +118,7 @@ pub(in crate::machine) fn perform(
 }
 
 /// Counts only the publisher's own records, so that the limit tells nothing of others'.
-fn within_limit(
-    state: &State,
-    publisher: AgencyNumber,
-    client: ClientId,
-) -> Result<(), Refusal> {
+fn within_limit(state: &State, publisher: AgencyNumber, client: ClientId) -> Result<(), Refusal> {
     let own = state
         .records_of(client)
         .filter(|first| state.record(*first).is_some_and(|row| row.publisher == publisher))

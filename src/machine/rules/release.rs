@@ -18,9 +18,9 @@ use crate::{
         outcome::{Receipt, Refusal},
         state::{
             State,
-            agency::AgencyNumber,
+            agency::{Agency, AgencyNumber},
             client::{Alias, AliasKind},
-            record::{DisclosureRow, Groups, RecordRow},
+            record::{DisclosureRow, Groups, RecordRow, TypeNumber},
             subscription::{Delivery, Fate, Received, Subscription, SubscriptionNumber},
         },
     },
@@ -55,7 +55,9 @@ pub struct Released {
 struct ReleasedRow {
     first: RecordId,
     publisher: AgencyNumber,
-    record_type: crate::machine::state::record::TypeNumber,
+    record_type: TypeNumber,
+    type_version: u32,
+    code_lists: u32,
     client: ClientId,
     key: KeyId,
     position: Position,
@@ -114,8 +116,19 @@ impl Released {
     }
 
     /// The type of record.
-    pub fn record_type(&self) -> crate::machine::state::record::TypeNumber {
+    pub fn record_type(&self) -> TypeNumber {
         self.row.record_type
+    }
+
+    /// The version of the type that the body was validated against.
+    pub fn type_version(&self) -> u32 {
+        self.row.type_version
+    }
+
+    /// The version of the code lists that the body was validated against: an ISO 8601 date.
+    pub fn code_lists(&self) -> String {
+        let number = self.row.code_lists;
+        format!("{:04}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100)
     }
 
     /// Whom it is about; for the associated data of the sealed body only.
@@ -145,7 +158,7 @@ impl Released {
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
         if own {
-            return state.agency(self.recipient).is_some_and(|agency| agency.in_force());
+            return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
         if self.narrowings == state.chain.narrowings && now <= state.chain.admitted_at {
             return true;
@@ -168,7 +181,11 @@ pub(in crate::machine) enum Change {
 pub(in crate::machine) enum Verdict {
     Release(Source, Planned),
     /// It is not released now. `forget` takes it out of the queue: something later will bring it back if it may flow.
-    Strike { source: Source, forget: bool, counted: bool },
+    Strike {
+        source: Source,
+        forget: bool,
+        counted: bool,
+    },
 }
 
 /// A line that will be released.
@@ -380,7 +397,10 @@ fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, 
                     .replays
                     .iter()
                     .flat_map(|(a, b)| {
-                        [(*a, (*b).min(delivery.saturating_sub(1))), ((*a).max(delivery.saturating_add(1)), *b)]
+                        [
+                            (*a, (*b).min(delivery.saturating_sub(1))),
+                            ((*a).max(delivery.saturating_add(1)), *b),
+                        ]
                     })
                     .filter(|(a, b)| a <= b)
                     .collect();
@@ -426,6 +446,8 @@ fn release(
             first: row.first,
             publisher: row.publisher,
             record_type: row.record_type,
+            type_version: row.type_version,
+            code_lists: row.code_lists,
             client: row.client,
             key: row.key,
             position: row.position,

@@ -24,7 +24,12 @@ use crate::{
     machine::{
         command::agreement::{self as command, Content},
         outcome::Refusal,
-        state::{State, agency::AgencyNumber, agreement::Flow, record::RecordType},
+        state::{
+            State,
+            agency::{Agency, AgencyNumber},
+            agreement::Flow,
+            record::RecordType,
+        },
     },
     model::{digest::Digest, limit, order::UnixMillis},
     pb::ledger::v1::{
@@ -89,7 +94,7 @@ pub(super) fn flows(
 ) -> Result<Vec<Flow>, Refusal> {
     let types = content.flows.iter().map(|flow| record_type(state, flow));
     let types: Vec<(&RecordType, &command::Flow)> = types.collect::<Result<_, _>>()?;
-    let ids: BTreeSet<_> = content.flows.iter().map(|flow| &flow.flow).collect();
+    let ids: BTreeSet<_> = content.flows.iter().map(|flow| &flow.id).collect();
     let counted = (1..=limit::FLOWS_MAX).contains(&content.flows.len());
     if !counted || ids.len() != content.flows.len() {
         return Err(Refusal::FlowInvalid);
@@ -100,7 +105,7 @@ pub(super) fn flows(
     }
     let every = |rule: fn(&command::Flow, &RecordType, &Flow, AgencyKind) -> bool, refusal| {
         let sound = types.iter().zip(&flows).all(|((row, flow), stored)| {
-            let kind = state.agency(stored.publisher).map_or(AgencyKind::Unspecified, |a| a.kind());
+            let kind = state.agency(stored.publisher).map_or(AgencyKind::Unspecified, Agency::kind);
             rule(flow, row, stored, kind)
         });
         if sound { Ok(()) } else { Err(refusal) }
@@ -147,7 +152,7 @@ fn stored(
         return Err(Refusal::FlowInvalid);
     }
     Ok(Flow {
-        id: flow.flow.clone(),
+        id: flow.id.clone(),
         record_type: state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?,
         publisher,
         recipients,

@@ -1,0 +1,302 @@
+//! Delivery: a subscription's records, released in bounded groups to whoever reads it last.
+//!
+//! A reader is woken when something may have become releasable, looks for candidates, proposes a release that names each
+//! line, and gets the surviving ones unsealed. Nothing is queued in memory: what is not taken waits in the state (G13).
+//! One reader per subscription: a newer one takes over.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::{
+    ledger::Fault,
+    machine::{
+        Receipt, Refusal, Released,
+        read::offers::{self, Candidates},
+        state::{agency::Agency, subscription::SubscriptionNumber},
+    },
+    model::{
+        id::{AgencyId, SubscriptionId},
+        limit,
+        violation::Violation,
+    },
+    node::{Asked, Failure, Node},
+    pb::ledger::v1 as pb,
+    seal::token::TokenScope,
+};
+
+/// One record on its way to a recipient.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The proof that it may leave; the send gate asks it again.
+    pub released: Released,
+    /// On which grounds it was released.
+    pub grants: Vec<pb::Grant>,
+    /// The body, cut down to the released groups.
+    pub body: Bytes,
+}
+
+/// Why a reader gets nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A newer reader of the same subscription.
+    TakenOver,
+    /// The subscription was removed.
+    Removed,
+    /// The agency is suspended.
+    Suspended,
+    /// The infrastructure failed.
+    Fault(Fault),
+}
+
+/// A delivery that did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NotSent {
+    pub(super) subscription: SubscriptionNumber,
+    pub(super) delivery: u64,
+}
+
+/// Who is to be woken, and what did not leave.
+#[derive(Default)]
+pub(super) struct Wakes {
+    slots: Mutex<BTreeMap<SubscriptionNumber, Arc<Slot>>>,
+    not_sent: Mutex<Vec<NotSent>>,
+}
+
+/// One subscription's reader.
+#[derive(Default)]
+struct Slot {
+    notify: Notify,
+    reader: AtomicU64,
+}
+
+impl Wakes {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<SubscriptionNumber, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, number: SubscriptionNumber) -> Arc<Slot> {
+        Arc::clone(self.slots().entry(number).or_default())
+    }
+
+    pub(super) fn wake(&self, number: SubscriptionNumber) {
+        if let Some(slot) = self.slots().get(&number) {
+            slot.notify.notify_one();
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        for slot in self.slots().values() {
+            slot.notify.notify_one();
+        }
+    }
+
+    pub(super) fn note_not_sent(&self, line: NotSent) {
+        self.not_sent.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    pub(super) fn take_not_sent(&self) -> Vec<NotSent> {
+        std::mem::take(&mut *self.not_sent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A reader of one subscription.
+pub struct Deliveries {
+    node: Node,
+    agency: AgencyId,
+    subscription: SubscriptionId,
+    number: SubscriptionNumber,
+    slot: Arc<Slot>,
+    reader: u64,
+}
+
+impl fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deliveries")
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// The opaque cursor of a delivery. It holds no ledger position and means nothing to another agency.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] if the cryptographic library refuses.
+    pub fn cursor(
+        &self,
+        agency: &AgencyId,
+        subscription: &SubscriptionId,
+        delivery: u64,
+    ) -> Result<String, Fault> {
+        let purpose = ["cursor", subscription.as_str()];
+        let scope = TokenScope { agency, purpose: &purpose };
+        self.tokens()
+            .seal(&scope, &delivery.to_be_bytes())
+            .map_err(|fault| Fault::Corrupt(fault.to_string()))
+    }
+
+    /// The delivery that a cursor names.
+    ///
+    /// # Errors
+    /// One and the same violation for every cursor that was not made for this agency and subscription.
+    pub fn delivery_of(
+        &self,
+        agency: &AgencyId,
+        subscription: &SubscriptionId,
+        cursor: &str,
+    ) -> Result<u64, Violation> {
+        let purpose = ["cursor", subscription.as_str()];
+        let scope = TokenScope { agency, purpose: &purpose };
+        let bytes = self.tokens().open(&scope, cursor)?;
+        let bytes = <[u8; 8]>::try_from(bytes.as_slice()).map_err(|_| {
+            Violation::new("", "CURSOR_INVALID", "the cursor is malformed; use one as it was given")
+        })?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    /// Begins to read a subscription, after `resume` or after what is settled. What was released after that place and not
+    /// acknowledged comes again, under new numbers and a new decision.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault. The inner error is the refusal.
+    pub async fn subscribe(
+        &self,
+        asked: &Asked,
+        subscription: &SubscriptionId,
+        resume: Option<u64>,
+    ) -> Result<Result<Deliveries, Refusal>, Failure> {
+        let Some(agency) = asked.agency().cloned() else {
+            return Ok(Err(Refusal::ActorNotPermitted));
+        };
+        let found = self.read(|state| {
+            let number = state.subscription_number(state.agency_number(&agency)?, subscription)?;
+            let row = state.subscription(number)?;
+            (row.purpose == i32::from(asked.purpose))
+                .then_some((number, row.settled, row.outstanding()))
+                .ok_or(Refusal::PurposeNotPermitted)
+                .map_or_else(|refusal| Some(Err(refusal)), |found| Some(Ok(found)))
+        });
+        let (number, settled, outstanding) = match found {
+            None => return Ok(Err(Refusal::SubscriptionUnknown)),
+            Some(Err(refusal)) => return Ok(Err(refusal)),
+            Some(Ok(found)) => found,
+        };
+        let slot = self.shared.subscriptions.slot(number);
+        let reader = slot.reader.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        slot.notify.notify_one();
+        let after = resume.unwrap_or(settled);
+        if outstanding != 0 || after != settled {
+            let kind = pb::command::Kind::SeekSubscription(pb::SeekSubscription {
+                subscription: subscription.to_string(),
+                after_delivery: after,
+            });
+            if let Err(refusal) = self.submit(asked, kind, None).await? {
+                return Ok(Err(refusal));
+            }
+        }
+        let (node, subscription) = (self.clone(), subscription.clone());
+        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader }))
+    }
+}
+
+/// What one look at the state found.
+enum Look {
+    Lines(Candidates),
+    Nothing,
+}
+
+impl Deliveries {
+    /// The subscription that is read.
+    pub fn number(&self) -> SubscriptionNumber {
+        self.number
+    }
+
+    /// The next records, 1 to `credit` of them; waits until there are any.
+    ///
+    /// Dropping the future loses nothing: what was released and not handed out comes again on resumption.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    pub async fn next(&mut self, credit: usize) -> Result<Vec<Outgoing>, Ended> {
+        loop {
+            let outgoing = self.take(credit).await?;
+            if !outgoing.is_empty() {
+                return Ok(outgoing);
+            }
+            self.slot.notify.notified().await;
+        }
+    }
+
+    /// The records that can be released now, at most `credit` of them; none if there are none.
+    ///
+    /// # Errors
+    /// Why there will be none.
+    pub async fn take(&mut self, credit: usize) -> Result<Vec<Outgoing>, Ended> {
+        loop {
+            let Look::Lines(candidates) = self.look(credit)? else { return Ok(Vec::new()) };
+            let Candidates { first_delivery, lines, stale } = candidates;
+            let grants: BTreeMap<_, _> =
+                lines.iter().map(|line| (line.record.clone(), line.grants.clone())).collect();
+            let lines: Vec<_> =
+                lines.into_iter().chain(stale).take(limit::RELEASE_LINES_MAX).collect();
+            let kind = pb::command::Kind::ReleaseRecords(pb::ReleaseRecords {
+                agency: self.agency.to_string(),
+                subscription: self.subscription.to_string(),
+                first_delivery,
+                lines,
+            });
+            let outcome = self.node.submit_own(kind, Vec::new()).await.map_err(Ended::Fault)?;
+            match outcome {
+                Ok(Receipt::Released(released)) if !released.is_empty() => {
+                    let lines = released
+                        .into_iter()
+                        .map(|line| {
+                            let record = Bytes::copy_from_slice(line.record().as_bytes());
+                            (line, grants.get(&record).cloned().unwrap_or_default())
+                        })
+                        .collect();
+                    return self.node.unseal(lines).await.map_err(Ended::Fault);
+                }
+                Ok(_) | Err(Refusal::ReleaseStale) => {} // look again
+                Err(Refusal::WindowFull) => return Ok(Vec::new()),
+                Err(_) => return Err(Ended::Removed),
+            }
+        }
+    }
+
+    fn look(&self, credit: usize) -> Result<Look, Ended> {
+        if let Some(fault) = self.node.shared.fault.borrow().clone() {
+            return Err(Ended::Fault(fault));
+        }
+        if self.slot.reader.load(Ordering::Acquire) != self.reader {
+            return Err(Ended::TakenOver);
+        }
+        let now = self.node.now().map_err(Ended::Fault)?;
+        self.node.read(|state| {
+            let row = state.subscription(self.number).filter(|row| !row.removed);
+            let row = row.ok_or(Ended::Removed)?;
+            if !state.agency(row.agency).is_some_and(Agency::in_force) {
+                return Err(Ended::Suspended);
+            }
+            let outstanding = usize::try_from(row.outstanding()).unwrap_or(usize::MAX);
+            let window = usize::try_from(limit::WINDOW_RECORDS_MAX).unwrap_or(usize::MAX);
+            let count =
+                credit.min(window.saturating_sub(outstanding)).min(limit::RELEASE_LINES_MAX);
+            if count == 0 {
+                return Ok(Look::Nothing);
+            }
+            let found = offers::candidates(state, self.number, now, count);
+            let nothing = found.lines.is_empty() && found.stale.is_empty();
+            Ok(if nothing { Look::Nothing } else { Look::Lines(found) })
+        })
+    }
+}

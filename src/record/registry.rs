@@ -1,0 +1,353 @@
+//! The registry: every record type this binary holds, as its descriptor declares it.
+//!
+//! A message is a record type when it carries the option `record_type`; each of its fields names its field group. The
+//! registry decides nothing about who receives a group.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use jiff::civil::Date;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
+
+use crate::{
+    model::{
+        id::{GroupName, RecordTypeName},
+        violation::Violation,
+    },
+    pb,
+    record::{
+        leaver_form,
+        redaction::{Keep, RedactionPlan},
+        shape::{self, Shape},
+        wire::{WireType, field_numbers},
+    },
+};
+
+mod declaration;
+
+/// What the edge knows when it validates a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeContext {
+    /// Today, where the exchange is.
+    pub today: Date,
+}
+
+/// Every record type, by its name.
+#[derive(Debug)]
+pub struct Registry {
+    types: BTreeMap<RecordTypeName, RecordType>,
+}
+
+/// One record type.
+pub struct RecordType {
+    name: RecordTypeName,
+    version: u32,
+    code_lists: Box<str>,
+    groups: Vec<FieldGroup>,
+    fields: Vec<RecordField>,
+    shape: Shape,
+    descriptor: MessageDescriptor,
+    rules: Rules,
+    plans: Mutex<BTreeMap<BTreeSet<GroupName>, Arc<RedactionPlan>>>,
+}
+
+/// One field group of a record type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldGroup {
+    name: GroupName,
+    special_category: bool,
+    restricted: bool,
+}
+
+/// One top-level field of a record type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordField {
+    name: Box<str>,
+    number: u32,
+    group: GroupName,
+    derived: bool,
+    wire_type: WireType,
+    /// The number of the field that names the row's group, if the field holds rows about groups.
+    row_name_field: Option<u32>,
+}
+
+/// A record that obeys every rule of its type.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ValidRecord {
+    /// The record, encoded anew: normal forms, no unknown fields, no empty groups.
+    pub body: Bytes,
+    /// The field groups that it holds, in the order of the type.
+    pub groups_present: Vec<GroupName>,
+    /// How the publisher identifies the client.
+    pub identifiers: pb::ledger::v1::Identifiers,
+    /// The client's age in whole years on the day of validation.
+    pub age_years_today: u8,
+    /// The version of the code lists, as an ISO 8601 date.
+    pub code_lists: Box<str>,
+    /// The version of the type.
+    pub type_version: u32,
+}
+
+/// Checks a body that has the right shape and holds these groups.
+type Check = fn(&[u8], &[&FieldGroup], &EdgeContext) -> Result<Checked, Vec<Violation>>;
+/// Checks that one body may follow another.
+type CheckSuccessor = fn(Option<&[u8]>, &[u8]) -> Result<(), Vec<Violation>>;
+
+/// The rules of one record type that its descriptor cannot state.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    /// Decodes a body and encodes it anew, which drops unknown fields; `None` if it does not decode.
+    pub(crate) reencode: fn(&[u8]) -> Option<Vec<u8>>,
+    /// Checks a body that has the right shape.
+    pub(crate) check: Check,
+    /// Checks that one body may follow another, or be the first.
+    pub(crate) check_successor: CheckSuccessor,
+    /// An invented record.
+    pub(crate) example: fn() -> Vec<u8>,
+}
+
+/// What the rules of a type make of a body.
+pub(crate) struct Checked {
+    pub(crate) body: Bytes,
+    pub(crate) identifiers: pb::ledger::v1::Identifiers,
+    pub(crate) age_years_today: u8,
+}
+
+/// A record type is declared wrongly: a mistake in the program's own descriptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclarationFault(pub(crate) String);
+
+impl fmt::Display for DeclarationFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DeclarationFault {}
+
+impl Registry {
+    /// The record types of this binary.
+    ///
+    /// # Errors
+    /// `DeclarationFault` if a descriptor does not declare its type wholly; a test holds that none does.
+    pub fn built_in() -> Result<Self, DeclarationFault> {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS)
+            .map_err(|error| DeclarationFault(format!("the descriptors do not decode: {error}")))?;
+        let mut types = BTreeMap::new();
+        for declared in declaration::read_all(&pool)? {
+            let rules = match declared.name.as_str() {
+                "leaver-form" => leaver_form::RULES,
+                name => return Err(DeclarationFault(format!("record type `{name}` has no rules"))),
+            };
+            types.insert(declared.name.clone(), RecordType::new(declared, rules));
+        }
+        Ok(Self { types })
+    }
+
+    /// The type of that name.
+    pub fn record_type(&self, name: &RecordTypeName) -> Option<&RecordType> {
+        self.types.get(name)
+    }
+
+    /// Every type, by name.
+    pub fn record_types(&self) -> impl Iterator<Item = &RecordType> {
+        self.types.values()
+    }
+}
+
+impl RecordType {
+    fn new(declared: declaration::Declared, rules: Rules) -> Self {
+        let declaration::Declared { name, version, code_lists, groups, fields, shape, descriptor } =
+            declared;
+        let plans = Mutex::default();
+        Self { name, version, code_lists, groups, fields, shape, descriptor, rules, plans }
+    }
+
+    /// The name of the type.
+    pub fn name(&self) -> &RecordTypeName {
+        &self.name
+    }
+
+    /// The version of the type, from 1.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The version of the code lists, as an ISO 8601 date.
+    pub fn code_lists(&self) -> &str {
+        &self.code_lists
+    }
+
+    /// The field groups, in the order in which the type declares them.
+    pub fn groups(&self) -> &[FieldGroup] {
+        &self.groups
+    }
+
+    /// The group of that name.
+    pub fn group(&self, name: &GroupName) -> Option<&FieldGroup> {
+        self.groups.iter().find(|group| group.name == *name)
+    }
+
+    /// The top-level fields, in the order of their numbers.
+    pub fn fields(&self) -> &[RecordField] {
+        &self.fields
+    }
+
+    /// The message that the type is.
+    pub fn descriptor(&self) -> &MessageDescriptor {
+        &self.descriptor
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// An invented record of the type, as it looks on the wire.
+    pub fn example(&self) -> Vec<u8> {
+        (self.rules.example)()
+    }
+
+    /// Checks a body against every rule of the type.
+    ///
+    /// # Errors
+    /// Every violation of the record, in the order of its fields. None repeats what the record holds.
+    pub fn validate(
+        &self,
+        body: &[u8],
+        context: &EdgeContext,
+    ) -> Result<ValidRecord, Vec<Violation>> {
+        let shaped = shape::check(self, (self.rules.reencode)(body).as_deref())?;
+        let present = self.groups_of(&shaped);
+        let Checked { body, identifiers, age_years_today } =
+            (self.rules.check)(&shaped, &present, context)?;
+        Ok(ValidRecord {
+            body,
+            groups_present: present.into_iter().map(|group| group.name.clone()).collect(),
+            identifiers,
+            age_years_today,
+            code_lists: self.code_lists.clone(),
+            type_version: self.version,
+        })
+    }
+
+    /// Checks that a valid body may follow the version that it supersedes, or be the first if there is none.
+    ///
+    /// # Errors
+    /// Every violation.
+    pub fn validate_successor(
+        &self,
+        previous: Option<&[u8]>,
+        next: &[u8],
+    ) -> Result<(), Vec<Violation>> {
+        (self.rules.check_successor)(previous, next)
+    }
+
+    /// What a recipient of exactly these groups may see. Groups that the type does not have add nothing. Compiled once
+    /// per set, of which there are finitely many.
+    pub fn redaction_plan(&self, groups: &BTreeSet<GroupName>) -> Arc<RedactionPlan> {
+        let known: BTreeSet<_> =
+            groups.iter().filter(|name| self.group(name).is_some()).cloned().collect();
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans.entry(known).or_insert_with_key(|known| Arc::new(self.compile(known)));
+        Arc::clone(plan)
+    }
+
+    fn compile(&self, groups: &BTreeSet<GroupName>) -> RedactionPlan {
+        let permitted = self.fields.iter().filter(|field| groups.contains(&field.group));
+        RedactionPlan::keeping(
+            permitted
+                .map(|field| {
+                    let keep = match field.row_name_field {
+                        None => Keep::Whole { wire_type: field.wire_type },
+                        Some(name_field) => {
+                            Keep::Rows { name_field, groups: groups.iter().cloned().collect() }
+                        }
+                    };
+                    (field.number, keep)
+                })
+                .collect(),
+        )
+    }
+
+    /// The groups of which a well-formed body holds a field, in the order of the type.
+    fn groups_of(&self, body: &[u8]) -> Vec<&FieldGroup> {
+        let numbers = field_numbers(body).unwrap_or_default();
+        let held = |group: &FieldGroup| {
+            self.fields
+                .iter()
+                .any(|field| field.group == group.name && numbers.contains(&field.number))
+        };
+        self.groups.iter().filter(|group| held(group)).collect()
+    }
+}
+
+impl fmt::Debug for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordType")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FieldGroup {
+    /// The name of the group.
+    pub fn name(&self) -> &GroupName {
+        &self.name
+    }
+
+    /// Whether it holds special category data, so that a condition of Article 9 is needed.
+    pub fn special_category(&self) -> bool {
+        self.special_category
+    }
+
+    /// Whether it is for agencies that a flow names for it, and is not part of the usual set.
+    pub fn restricted(&self) -> bool {
+        self.restricted
+    }
+}
+
+impl RecordField {
+    /// The name of the field in the protobuf message.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of the field.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The group that the field belongs to.
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// The number of the field that names the group of a row, if the field holds rows about groups.
+    pub(crate) fn row_name_field(&self) -> Option<u32> {
+        self.row_name_field
+    }
+
+    /// Whether the exchange derives the field, so that a publisher may not give it.
+    pub fn derived(&self) -> bool {
+        self.derived
+    }
+}
+
+impl fmt::Debug for ValidRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidRecord")
+            .field("groups_present", &self.groups_present)
+            .field("code_lists", &self.code_lists)
+            .field("type_version", &self.type_version)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

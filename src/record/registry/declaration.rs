@@ -1,0 +1,209 @@
+//! Reads what a descriptor's options declare about a record type, and refuses a declaration that is not whole.
+//!
+//! Options are read once, here: `prost-reflect` decodes them anew each time they are asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, Value,
+};
+
+use crate::{
+    model::{
+        date,
+        id::{GroupName, RecordTypeName},
+        limit::GROUPS_MAX,
+    },
+    record::{
+        registry::{DeclarationFault, FieldGroup, RecordField},
+        shape::{CodeWindow, Codes, Dated, Holds, Shape, ShapedField},
+        wire::WireType,
+    },
+};
+
+const PACKAGE: &str = "concordat.record.v1";
+
+pub(super) struct Declared {
+    pub(super) name: RecordTypeName,
+    pub(super) version: u32,
+    pub(super) code_lists: Box<str>,
+    pub(super) groups: Vec<FieldGroup>,
+    pub(super) fields: Vec<RecordField>,
+    pub(super) shape: Shape,
+    pub(super) descriptor: MessageDescriptor,
+}
+
+/// The options of `options.proto`.
+struct Options {
+    record_type: ExtensionDescriptor,
+    field_group: ExtensionDescriptor,
+    derived: ExtensionDescriptor,
+    names_group: ExtensionDescriptor,
+    valid_on: ExtensionDescriptor,
+    validity: ExtensionDescriptor,
+}
+
+/// Every record type that the pool declares.
+pub(super) fn read_all(pool: &DescriptorPool) -> Result<Vec<Declared>, DeclarationFault> {
+    let option = |name: &str| {
+        pool.get_extension_by_name(&format!("{PACKAGE}.{name}")).ok_or_else(|| {
+            DeclarationFault(format!("the option `{name}` is not in the descriptors"))
+        })
+    };
+    let options = Options {
+        record_type: option("record_type")?,
+        field_group: option("field_group")?,
+        derived: option("derived")?,
+        names_group: option("names_group")?,
+        valid_on: option("valid_on")?,
+        validity: option("validity")?,
+    };
+    pool.all_messages()
+        .filter(|message| message.options().has_extension(&options.record_type))
+        .map(|message| read(message, &options))
+        .collect()
+}
+
+fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, DeclarationFault> {
+    let fault = |what: &str| DeclarationFault(format!("`{}`: {what}", descriptor.full_name()));
+    let declared = descriptor.options();
+    let declared = declared.get_extension(&options.record_type);
+    let declared = declared.as_message().ok_or_else(|| fault("the option is no message"))?;
+    let name = text(declared, "name").parse().map_err(|_| fault("the type has no name"))?;
+    let version = number(declared, "version");
+    let code_lists = text(declared, "code_lists");
+    if version == 0 || date::parse(&code_lists).is_err() {
+        return Err(fault("version or code lists are missing"));
+    }
+    let mut groups = Vec::new();
+    for group in declared.get_field_by_name("groups").iter().filter_map(|g| g.as_list()).flatten() {
+        let group = group.as_message().ok_or_else(|| fault("a group is no message"))?;
+        groups.push(FieldGroup {
+            name: text(group, "name").parse().map_err(|_| fault("a group has no name"))?,
+            special_category: flag(group, "special_category"),
+            restricted: flag(group, "restricted"),
+        });
+    }
+    let names: BTreeSet<_> = groups.iter().map(FieldGroup::name).collect();
+    if names.len() != groups.len() || !(1..=GROUPS_MAX).contains(&groups.len()) {
+        return Err(fault("groups are missing, repeated or too many"));
+    }
+    let mut fields = Vec::new();
+    for field in descriptor.fields() {
+        let field = read_field(&field, options)
+            .filter(|read| names.contains(read.group()))
+            .ok_or_else(|| fault(&format!("field `{}` is in no declared group", field.name())))?;
+        fields.push(field);
+    }
+    if names.iter().any(|name| fields.iter().all(|field| field.group() != *name)) {
+        return Err(fault("a group has no field"));
+    }
+    let shape =
+        read_shape(&descriptor, options).ok_or_else(|| fault("a code's validity names no date"))?;
+    Ok(Declared { name, version, code_lists: code_lists.into(), groups, fields, shape, descriptor })
+}
+
+/// The shape of a message and of the messages in it, which are a tree. `None` if a code's validity names no date.
+fn read_shape(message: &MessageDescriptor, options: &Options) -> Option<Shape> {
+    let shaped = |field: FieldDescriptor| {
+        let kind = field.kind();
+        let holds = if let Kind::Message(inner) = &kind {
+            Holds::Message(read_shape(inner, options)?)
+        } else if let Kind::Enum(codes) = &kind {
+            Holds::Codes(Codes {
+                list: codes.name().into(),
+                known: codes.values().map(|code| code.number()).collect(),
+                dated: read_dated(message, &field, codes, options)?,
+            })
+        } else {
+            Holds::Other
+        };
+        Some((
+            field.number(),
+            ShapedField { name: field.name().into(), repeated: field.is_list(), holds },
+        ))
+    };
+    message.fields().map(shaped).collect::<Option<_>>().map(|fields| Shape { fields })
+}
+
+/// When the codes of a field may be used: none if its option `valid_on` is absent, an outer `None` if it names no date.
+#[expect(clippy::option_option, reason = "an absent option and a wrong one are two things")]
+fn read_dated(
+    message: &MessageDescriptor,
+    field: &FieldDescriptor,
+    codes: &EnumDescriptor,
+    options: &Options,
+) -> Option<Option<Dated>> {
+    let declared = field.options();
+    let date_field = declared.get_extension(&options.valid_on);
+    let Some(name) = date_field.as_str().filter(|name| !name.is_empty()) else { return Some(None) };
+    let mut windows = BTreeMap::new();
+    for code in codes.values().filter(|code| code.options().has_extension(&options.validity)) {
+        let declared = code.options();
+        let declared = declared.get_extension(&options.validity);
+        windows.insert(code.number(), window(declared.as_message()?)?);
+    }
+    Some(Some(Dated { date_field: message.get_field_by_name(name)?.number(), windows }))
+}
+
+/// The window that an option declares; `None` if a bound is no date.
+fn window(declared: &DynamicMessage) -> Option<CodeWindow> {
+    let bound = |name| Some(text(declared, name)).filter(|day| !day.is_empty());
+    let day = |text: String| date::parse(&text);
+    let from = bound("from").map(day).transpose().ok()?;
+    let until = bound("until").map(day).transpose().ok()?;
+    Some(CodeWindow { from, until })
+}
+
+fn read_field(field: &FieldDescriptor, options: &Options) -> Option<RecordField> {
+    let declared = field.options();
+    let group: GroupName = declared.get_extension(&options.field_group).as_str()?.parse().ok()?;
+    let row_name_field = field.kind().as_message().and_then(|row| {
+        row.fields()
+            .find(|field| {
+                field.options().get_extension(&options.names_group).as_bool() == Some(true)
+            })
+            .map(|field| field.number())
+    });
+    Some(RecordField {
+        name: field.name().into(),
+        number: field.number(),
+        group,
+        derived: declared.get_extension(&options.derived).as_bool() == Some(true),
+        wire_type: wire_type(field),
+        row_name_field,
+    })
+}
+
+/// How a field lies on the wire when this program encodes it: packed, where protobuf packs.
+fn wire_type(field: &FieldDescriptor) -> WireType {
+    if field.is_packed() {
+        return WireType::LengthDelimited;
+    }
+    match field.kind() {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::Fixed64,
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::Fixed32,
+        Kind::Int32
+        | Kind::Int64
+        | Kind::Uint32
+        | Kind::Uint64
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Bool
+        | Kind::Enum(_) => WireType::Varint,
+        Kind::String | Kind::Bytes | Kind::Message(_) => WireType::LengthDelimited,
+    }
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(message: &DynamicMessage, field: &str) -> u32 {
+    message.get_field_by_name(field).and_then(|value| value.as_u32()).unwrap_or_default()
+}
+
+fn flag(message: &DynamicMessage, field: &str) -> bool {
+    message.get_field_by_name(field).and_then(|value| Value::as_bool(&value)).unwrap_or_default()
+}

@@ -1,0 +1,210 @@
+//! The shape of a record: what its descriptor alone can say about a body, for every record type.
+//!
+//! Codes that exist and were valid on their day, nothing that the exchange derives, no group that says nothing. What the
+//! codes mean is each type's own rule. It is compiled once from the descriptor and walks the wire format, since it stands in
+//! the path of every publication.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use jiff::civil::Date;
+
+use crate::{
+    model::{date, violation::Violation},
+    record::{
+        findings::Findings,
+        registry::RecordType,
+        wire::{Field, MalformedRecord, last_text, varint},
+    },
+};
+
+/// What is checked in a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) fields: BTreeMap<u32, ShapedField>,
+}
+
+/// What is checked in a field.
+#[derive(Clone, Debug)]
+pub(crate) struct ShapedField {
+    pub(crate) name: Box<str>,
+    pub(crate) repeated: bool,
+    pub(crate) holds: Holds,
+}
+
+/// What a field holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Holds {
+    /// A message.
+    Message(Shape),
+    /// A code.
+    Codes(Codes),
+    /// Text or a number.
+    Other,
+}
+
+/// The codes that a field may hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Codes {
+    /// The name of the list.
+    pub(crate) list: Box<str>,
+    pub(crate) known: BTreeSet<i32>,
+    pub(crate) dated: Option<Dated>,
+}
+
+/// When codes may be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Dated {
+    /// The field of the same message that holds the day.
+    pub(crate) date_field: u32,
+    /// For the codes that are not valid always.
+    pub(crate) windows: BTreeMap<i32, CodeWindow>,
+}
+
+/// When a code may be used; both days are included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeWindow {
+    pub(crate) from: Option<Date>,
+    pub(crate) until: Option<Date>,
+}
+
+/// Where a field lies, written out only when there is something to say about it.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    parent: Option<&'a Self>,
+    name: &'a str,
+    element: Option<usize>,
+}
+
+/// The body, encoded anew by its type, without groups that say nothing.
+///
+/// # Errors
+/// `MALFORMED_RECORD` if it did not decode; `UNKNOWN_CODE`, `CODE_NOT_VALID_ON_DATE` and `DERIVED_FIELD`, each at its field.
+pub(crate) fn check(
+    record_type: &RecordType,
+    body: Option<&[u8]>,
+) -> Result<Vec<u8>, Vec<Violation>> {
+    let mut findings = Findings::default();
+    let checked = body.map(|body| {
+        walk(&mut findings, record_type.shape(), None, body)?;
+        without_empty_groups(&mut findings, record_type, body)
+    });
+    if let Some(Ok(kept)) = checked {
+        return findings.into_result(kept);
+    }
+    let description = format!("the body is no `{}` message", record_type.descriptor().full_name());
+    findings.add("", "MALFORMED_RECORD", description);
+    findings.into_result(Vec::new())
+}
+
+fn without_empty_groups(
+    findings: &mut Findings,
+    record_type: &RecordType,
+    body: &[u8],
+) -> Result<Vec<u8>, MalformedRecord> {
+    let mut kept = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (field, after) = Field::split(rest)?;
+        let whole = rest.get(..rest.len() - after.len()).ok_or(MalformedRecord)?;
+        rest = after;
+        let says_nothing = field.payload.is_empty()
+            && record_type.shape().fields.get(&field.number).is_some_and(|shaped| {
+                !shaped.repeated && matches!(shaped.holds, Holds::Message(_))
+            });
+        if says_nothing {
+            continue;
+        }
+        kept.extend_from_slice(whole);
+        if let Some(declared) = record_type.fields().iter().find(|f| f.number() == field.number) {
+            findings.require(
+                !declared.derived(),
+                declared.name(),
+                "DERIVED_FIELD",
+                "the exchange derives this field; leave it out",
+            );
+        }
+    }
+    Ok(kept)
+}
+
+/// Checks the codes of a message that the program itself encoded.
+fn walk(
+    findings: &mut Findings,
+    shape: &Shape,
+    parent: Option<&Path<'_>>,
+    message: &[u8],
+) -> Result<(), MalformedRecord> {
+    let mut rest = message;
+    // The elements of a list follow each other.
+    let (mut last_number, mut element) = (0, 0);
+    while !rest.is_empty() {
+        let (field, after) = Field::split(rest)?;
+        rest = after;
+        element = if field.number == last_number { element + 1 } else { 0 };
+        last_number = field.number;
+        let Some(shaped) = shape.fields.get(&field.number) else { continue };
+        let path = |element| Path { parent, name: &shaped.name, element };
+        match &shaped.holds {
+            Holds::Other => {}
+            Holds::Message(inner) => {
+                let path = path(shaped.repeated.then_some(element));
+                walk(findings, inner, Some(&path), field.payload)?;
+            }
+            Holds::Codes(codes) if shaped.repeated => {
+                let mut packed = field.payload;
+                for element in 0.. {
+                    if packed.is_empty() {
+                        break;
+                    }
+                    let (code, after) = varint(packed)?;
+                    packed = after;
+                    check_code(findings, codes, path(Some(element)), (code, message))?;
+                }
+            }
+            Holds::Codes(codes) => {
+                let (code, _) = varint(field.payload)?;
+                check_code(findings, codes, path(None), (code, message))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_code(
+    findings: &mut Findings,
+    codes: &Codes,
+    path: Path<'_>,
+    (code, message): (u64, &[u8]),
+) -> Result<(), MalformedRecord> {
+    // A code is the low 32 bits of the number on the wire.
+    let [a, b, c, d, ..] = code.to_le_bytes();
+    let code = i32::from_le_bytes([a, b, c, d]);
+    if !codes.known.contains(&code) || (code == 0 && path.element.is_some()) {
+        let description = format!("`{code}` is no code of `{}`; see its list", codes.list);
+        findings.add(&path.to_string(), "UNKNOWN_CODE", description);
+    }
+    let Some(dated) = &codes.dated else { return Ok(()) };
+    let Some(CodeWindow { from, until }) = dated.windows.get(&code) else { return Ok(()) };
+    let day = str::from_utf8(last_text(message, dated.date_field)?).map_err(|_| MalformedRecord)?;
+    // A day that does not read is the type's own finding.
+    let Ok(day) = date::parse(day) else { return Ok(()) };
+    if from.is_some_and(|from| day < from) || until.is_some_and(|until| until < day) {
+        let bound = |day: &Option<Date>| day.map_or("any day".to_owned(), |day| day.to_string());
+        let description = format!("this code is valid from {} to {}", bound(from), bound(until));
+        findings.add(&path.to_string(), "CODE_NOT_VALID_ON_DATE", description);
+    }
+    Ok(())
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.name)?;
+        self.element.map_or(Ok(()), |at| write!(f, "[{at}]"))
+    }
+}

@@ -1,0 +1,7 @@
+//! Scripts for the machine: what every rule lets pass and what it refuses, through the two doors for commands.
+
+mod agreement;
+mod client;
+mod consent;
+mod policy;
+mod world;
