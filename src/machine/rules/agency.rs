@@ -37,7 +37,7 @@ pub(in crate::machine) fn decide(
                 Some(number) => {
                     let row = state.agency(number).ok_or(Refusal::AgencyUnknown)?;
                     if row.keys.is_some() {
-                        return Err(Refusal::AlreadyExists);
+                        return Err(Refusal::AgencyExists);
                     }
                     number
                 }
@@ -71,13 +71,16 @@ pub(in crate::machine) fn decide(
         AgencyCommand::Suspend { agency } => {
             context.operator()?;
             let (number, agency) = enrolled(state, agency)?;
+            if agency.suspended {
+                return Err(Refusal::AgencyState);
+            }
             Ok(Change::Narrow(number, Agency { suspended: true, ..agency.clone() }))
         }
         AgencyCommand::Resume { agency } => {
             context.operator()?;
             let (number, agency) = enrolled(state, agency)?;
             if !agency.suspended {
-                return Err(Refusal::NotSuspended);
+                return Err(Refusal::AgencyState);
             }
             Ok(Change::Widen(number, Agency { suspended: false, ..agency.clone() }))
         }

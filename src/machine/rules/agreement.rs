@@ -7,8 +7,8 @@
 //! INVARIANT (hash): an agreement is active only if each of its parties signed the hash of the one content that stands,
 //! with the key that the content names for it (`approve`).
 //!
-//! Agreement ids are one space for the whole exchange: drafting an id that strangers use is answered `ALREADY_EXISTS`,
-//! which tells that the slug is taken and nothing else. Every other command is answered `AGREEMENT_UNKNOWN`.
+//! Agreement ids are one space for the whole exchange: drafting an id that strangers use is answered `AGREEMENT_EXISTS`,
+//! which tells that the slug is taken and nothing else. Every other command is answered `NOT_AVAILABLE`.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,9 @@ pub(in crate::machine) fn decide(
         AgreementCommand::Suspend { agreement: id } => {
             let mut row = of_party(state, caller, id)?.clone();
             hold(&row, now, &[Status::Active], None, None)?;
-            row.suspended_by.insert(caller);
+            if !row.suspended_by.insert(caller) {
+                return Err(Refusal::AgreementState);
+            }
             (id, row, Then::Narrow)
         }
         AgreementCommand::Resume { agreement: id } => {
@@ -188,7 +190,7 @@ fn draft(
     content::purpose(wanted)?;
     let old = state.tables.agreements.get(id);
     if old.is_some_and(|old| !old.parties.contains_key(&caller)) {
-        return Err(Refusal::AlreadyExists);
+        return Err(Refusal::AgreementExists);
     }
     content::names_the_caller(state, caller, wanted)?;
     let version = match old {

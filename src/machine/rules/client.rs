@@ -42,7 +42,7 @@ pub(in crate::machine) fn decide(
         ClientCommand::OpenCaseload { client } => {
             let client = state.own_client(caller, *client).ok_or(Refusal::NotAvailable)?;
             if state.tables.caseload.contains(&(caller, client)) {
-                return Err(Refusal::AlreadyExists);
+                return Err(Refusal::AlreadyClaimed);
             }
             Ok(Change::Open(caller, client))
         }

@@ -257,6 +257,9 @@ fn withdraw(
             .filter(|recipients| recipients.is_subset(&row.recipients))
             .ok_or(Refusal::ConsentUnknown)?
     };
+    if recipients.iter().all(|recipient| row.withdrawn.contains_key(recipient)) {
+        return Err(Refusal::ConsentState);
+    }
     let mut row = row.clone();
     for recipient in recipients {
         let _first = row.withdrawn.entry(recipient).or_insert(context.position);

@@ -29,7 +29,10 @@ pub(in crate::machine) fn decide(
     let owner = context.agency()?;
     match command {
         PolicyCommand::Put { policy, text, schema_version } => {
-            if limit::POLICY_BYTES_MAX < text.len() || *schema_version != verdict::SCHEMA_VERSION {
+            if *schema_version != verdict::SCHEMA_VERSION {
+                return Err(Refusal::PolicySchemaUnknown);
+            }
+            if limit::POLICY_BYTES_MAX < text.len() {
                 return Err(Refusal::PolicyInvalid);
             }
             match verdict::examine(text) {

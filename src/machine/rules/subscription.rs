@@ -45,7 +45,7 @@ pub(in crate::machine) fn decide(
             let agency = context.agency()?;
             let numbers: Option<BTreeSet<_>> =
                 types.iter().map(|name| state.type_number(name)).collect();
-            create(state, context, (agency, subscription), numbers.ok_or(Refusal::GroupUnknown)?)
+            create(state, context, (agency, subscription), numbers.ok_or(Refusal::TypeUnknown)?)
         }
         SubscriptionCommand::Remove { subscription } => {
             Ok(Change::Remove(own(state, context, subscription)?.0))
@@ -129,7 +129,7 @@ fn create(
         Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection => {}
     }
     if state.subscription_number(agency, id).is_some() {
-        return Err(Refusal::AlreadyExists);
+        return Err(Refusal::SubscriptionExists);
     }
     if limit::SUBSCRIPTIONS_MAX <= state.subscriptions_of(agency).count() {
         return Err(Refusal::LimitReached);
