@@ -296,9 +296,10 @@ fn broken_rows(world: &World, text: &str, other: &str) -> Verdict {
     let table = 6;
     let rows = world.state.to_rows().into_iter().map(|mut row| {
         if row.table == table {
-            let policy = |text: &str| Policy { text: text.to_owned(), schema_version: 1 };
-            assert_eq!(row.value.as_deref(), Some(&*borsh::to_vec(&policy(text)).unwrap()));
-            row.value = Some(borsh::to_vec(&policy(other)).unwrap().into());
+            let stored: Policy = borsh::from_slice(row.value.as_deref().unwrap()).unwrap();
+            assert_eq!(stored.text, text);
+            let policy = Policy { text: other.to_owned(), ..stored };
+            row.value = Some(borsh::to_vec(&policy).unwrap().into());
         }
         row
     });
