@@ -5,7 +5,6 @@
 
 pub mod cli;
 pub mod clock;
-
 pub mod identity;
 pub mod index;
 pub mod keyring;
@@ -14,6 +13,6 @@ pub mod machine;
 pub mod model;
 pub mod node;
 pub mod pb;
+pub mod record;
 pub mod seal;
 pub mod store;
-pub mod record;

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -21,7 +22,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::{
     clock::{ClockWatch, Entropy},
     index::Index,
-    ledger::{AnyLedger, Draft, Fault, Sealed, Space},
+    ledger::{AnyLedger, Draft, Fault, Sealed, Space, checkpoint::Checkpoint},
     machine::{
         self, Command, Outcome, Refusal, State,
         command::{RULES_VERSION, SignedKind},
@@ -32,7 +33,7 @@ use crate::{
         violation::Violation,
     },
     pb::ledger::v1 as pb,
-    record::Registry,
+    record::registry::Registry,
     seal::{AssociatedData, token::TokenKey},
 };
 
@@ -210,9 +211,23 @@ impl Node {
         &self.shared.entropy
     }
 
-    /// The seed of the key that signs checkpoints.
-    pub(crate) fn checkpoint_seed(&self) -> &[u8; 32] {
-        &self.shared.checkpoint_seed
+    /// The record types that this program knows.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// The signed head of the ledger's tree.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] if the checkpoint key cannot sign.
+    pub fn checkpoint(&self) -> Result<pb::Checkpoint, Fault> {
+        let (size, root) = self.shared.ledger.head();
+        let origin = format!("concordat/{}", self.read(State::ledger));
+        let key = Ed25519KeyPair::from_seed_unchecked(&self.shared.checkpoint_seed)
+            .map_err(|_| Fault::Corrupt("the checkpoint key cannot be used".to_owned()))?;
+        let note = Checkpoint { origin: origin.clone(), size, root }.sign(&key);
+        let root = Bytes::copy_from_slice(root.as_bytes());
+        Ok(pb::Checkpoint { origin, size: size.count(), root, note })
     }
 
     /// Resolves when the node can take nothing more, with the reason: the process must end.
@@ -277,7 +292,8 @@ impl Node {
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
         let command = own_command(kind);
-        let parsed = Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let parsed =
+            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -363,22 +379,7 @@ impl Node {
 
 /// Stops may use the space that is kept back; everything else may not.
 fn space(command: &Command) -> Space {
-    use machine::command::{
-        Kind, agency::AgencyCommand as Agency, agreement::AgreementCommand as Agreement,
-        client::ClientCommand as Client, consent::ConsentCommand as Consent,
-    };
-    let stops = match &command.kind {
-        Kind::Agency(kind) => matches!(kind, Agency::Suspend { .. } | Agency::Rotate { .. }),
-        Kind::Agreement(kind) => matches!(
-            kind,
-            Agreement::Suspend { .. } | Agreement::End { .. } | Agreement::Decline { .. }
-        ),
-        Kind::Consent(kind) => matches!(kind, Consent::Refuse { .. } | Consent::Withdraw { .. }),
-        Kind::Client(kind) => matches!(kind, Client::EndCaseload { .. }),
-        Kind::Policy(_) => true,
-        Kind::Exchange(_) | Kind::Record(_) | Kind::Subscription(_) => false,
-    };
-    if stops { Space::Reserved } else { Space::Ordinary }
+    if command.kind.stops() { Space::Reserved } else { Space::Ordinary }
 }
 
 /// The statement that an agency signs to ask for `kind`.

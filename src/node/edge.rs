@@ -83,9 +83,8 @@ impl Node {
         publication: &Publication,
     ) -> Result<Outcome, Failure> {
         let agency = agency_of(asked)?;
-        let found = self.read(|state| {
-            offers::found(state, agency, asked.request_id, &publication.record_type)
-        });
+        let found = self
+            .read(|state| offers::found(state, agency, asked.request_id, &publication.record_type));
         if let Some((key, client)) = found.before {
             let key = self.key(key).await?;
             let alias = self.alias_of(agency, client, AliasKind::Own);
@@ -294,10 +293,11 @@ impl Node {
             .ok_or_else(|| Fault::Corrupt("a record has no body".to_owned()))?;
         let body = key.open_record(released, &context, part).map_err(|fault| corrupt(&fault))?;
         let groups: BTreeSet<GroupName> = released.group_names().iter().cloned().collect();
-        self.shared
-            .registry
-            .redact(&record_type, &groups, body.as_bytes())
-            .map_err(|fault| corrupt(&fault))
+        let known = self.shared.registry.record_type(&record_type).ok_or_else(|| {
+            Fault::Unusable(format!("record type `{record_type}` is not known; upgrade"))
+        })?;
+        let redacted = known.redaction_plan(&groups).redact(body.as_bytes());
+        redacted.map(Bytes::from).map_err(|fault| corrupt(&fault))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of record types, records, their keys and who was sent them.
 
-use std::collections::BTreeSet;
+use std::{borrow::Borrow, collections::BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -14,9 +14,7 @@ use crate::{
 };
 
 /// The place of a record type in the order of registrations; internal, never shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct TypeNumber(pub(super) u16);
 
 impl TypeNumber {
@@ -71,7 +69,9 @@ impl Groups {
 
     /// The groups, each as a set of its own with its place.
     pub fn each(self) -> impl Iterator<Item = (u32, Self)> {
-        (0..u32::BITS).map(|place| (place, Self::only(place))).filter(move |(_, one)| self.covers(*one))
+        (0..u32::BITS)
+            .map(|place| (place, Self::only(place)))
+            .filter(move |(_, one)| self.covers(*one))
     }
 }
 
@@ -88,9 +88,12 @@ pub struct RecordType {
 
 impl RecordType {
     /// The set of the groups named, or `None` if one is unknown.
-    pub fn set_of(&self, names: impl IntoIterator<Item = &GroupName>) -> Option<Groups> {
+    pub fn set_of<G: Borrow<GroupName>>(
+        &self,
+        names: impl IntoIterator<Item = G>,
+    ) -> Option<Groups> {
         names.into_iter().try_fold(Groups::NONE, |set, name| {
-            let place = self.groups.iter().position(|(group, _)| group == name)?;
+            let place = self.groups.iter().position(|(group, _)| group == name.borrow())?;
             Some(set.with(Groups::only(u32::try_from(place).ok()?)))
         })
     }
