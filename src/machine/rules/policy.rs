@@ -45,7 +45,8 @@ pub(in crate::machine) fn decide(
             if !known && limit::POLICIES_MAX <= state.policies_of(owner).count() {
                 return Err(Refusal::LimitReached);
             }
-            let row = Policy { text: text.clone(), schema_version: *schema_version };
+            let (text, schema_version) = (text.clone(), *schema_version);
+            let row = Policy { text, schema_version, put_at: context.now };
             Ok(Change::Put(owner, policy.clone(), row))
         }
         PolicyCommand::Remove { policy } => {
