@@ -292,7 +292,8 @@ impl Node {
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
         let command = own_command(kind);
-        let parsed = Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let parsed =
+            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -378,22 +379,7 @@ impl Node {
 
 /// Stops may use the space that is kept back; everything else may not.
 fn space(command: &Command) -> Space {
-    use machine::command::{
-        Kind, agency::AgencyCommand as Agency, agreement::AgreementCommand as Agreement,
-        client::ClientCommand as Client, consent::ConsentCommand as Consent,
-    };
-    let stops = match &command.kind {
-        Kind::Agency(kind) => matches!(kind, Agency::Suspend { .. } | Agency::Rotate { .. }),
-        Kind::Agreement(kind) => matches!(
-            kind,
-            Agreement::Suspend { .. } | Agreement::End { .. } | Agreement::Decline { .. }
-        ),
-        Kind::Consent(kind) => matches!(kind, Consent::Refuse { .. } | Consent::Withdraw { .. }),
-        Kind::Client(kind) => matches!(kind, Client::EndCaseload { .. }),
-        Kind::Policy(_) => true,
-        Kind::Exchange(_) | Kind::Record(_) | Kind::Subscription(_) => false,
-    };
-    if stops { Space::Reserved } else { Space::Ordinary }
+    if command.kind.stops() { Space::Reserved } else { Space::Ordinary }
 }
 
 /// The statement that an agency signs to ask for `kind`.

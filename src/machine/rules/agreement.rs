@@ -182,15 +182,15 @@ fn draft(
     state: &State,
     context: &Context,
     id: &AgreementId,
-    content: &Content,
+    wanted: &Content,
 ) -> Result<Agreement, Refusal> {
     let caller = context.agency()?;
-    content::purpose(content)?;
+    content::purpose(wanted)?;
     let old = state.tables.agreements.get(id);
     if old.is_some_and(|old| !old.parties.contains_key(&caller)) {
         return Err(Refusal::AlreadyExists);
     }
-    content::names_the_caller(state, caller, content)?;
+    content::names_the_caller(state, caller, wanted)?;
     let version = match old {
         None => 1,
         Some(old) => match status(old, context.now) {
@@ -199,18 +199,18 @@ fn draft(
             Status::Proposed | Status::Active => return Err(Refusal::AgreementState),
         },
     };
-    let signatories = content::parties(state, content)?;
-    let flows = content::flows(state, &signatories, content)?;
-    content::expiry(context.now, content)?;
+    let parties = content::parties(state, wanted)?;
+    let flows = content::flows(state, &parties, wanted)?;
+    content::expiry(context.now, wanted)?;
     Ok(Agreement {
         version,
         status: Status::Draft,
-        content_hash: content.hash(state.ledger(), id, version),
-        content: content.encoded.clone(),
-        parties: signatories,
-        purpose: i32::from(content.purpose),
+        content_hash: wanted.hash(state.ledger(), id, version),
+        content: wanted.encoded.clone(),
+        parties,
+        purpose: i32::from(wanted.purpose),
         flows,
-        expires_at: content.expires_at,
+        expires_at: wanted.expires_at,
         approvals: BTreeSet::new(),
         suspended_by: BTreeSet::new(),
         activated: Position::FIRST,

@@ -204,7 +204,10 @@ fn record(
 ) -> Result<Change, Refusal> {
     let Asked { recorder, publisher, record_type, groups, recipients } = asked;
     let client = state.own_client(recorder, scope.client).ok_or(Refusal::NotAvailable)?;
-    if limit::CONSENTS_PER_CLIENT_MAX <= state.consents_of(client).count() {
+    // Counts only what this agency recorded, so that the limit tells nothing of others; a refusal always finds room.
+    let own = state.consents_of(client).filter(|(_, row)| row.recorder == recorder).count();
+    let given = matches!(said, Said::Given { .. });
+    if given && limit::CONSENTS_PER_CLIENT_MAX <= own {
         return Err(Refusal::LimitReached);
     }
     let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));

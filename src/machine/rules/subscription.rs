@@ -154,9 +154,8 @@ fn own<'a>(
     context: &Context,
     id: &SubscriptionId,
 ) -> Result<(SubscriptionNumber, &'a Subscription), Refusal> {
-    let number = state
-        .subscription_number(context.agency()?, id)
-        .ok_or(Refusal::SubscriptionUnknown)?;
+    let number =
+        state.subscription_number(context.agency()?, id).ok_or(Refusal::SubscriptionUnknown)?;
     Ok((number, state.subscription(number).ok_or(Refusal::SubscriptionUnknown)?))
 }
 
@@ -216,7 +215,7 @@ fn take_back(
     match refused {
         Some(reason) if limit::NACKS_MAX <= nacks => {
             let reason = i32::from(reason);
-            let parked = Parked { reason, parked_at: context.now, delivery };
+            let parked = Parked { reason, at: context.now, delivery };
             state.tables.parked.put(&mut state.journal, key, parked);
         }
         Some(_) | None => state.enqueue(number, first),
@@ -230,12 +229,12 @@ fn settle(state: &mut State, number: SubscriptionNumber, through: u64) {
     let last = row.next_delivery.saturating_sub(1);
     for _ in 0..limit::WINDOW_RECORDS_MAX {
         let next = settled.saturating_add(1);
-        let lost = state
+        let gone = state
             .tables
             .deliveries
             .get(&(number, next))
             .is_some_and(|delivery| delivery.fate != Fate::Sent);
-        if last < next || !lost {
+        if last < next || !gone {
             break;
         }
         settled = next;

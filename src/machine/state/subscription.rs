@@ -19,9 +19,7 @@ use crate::{
 };
 
 /// The place of a subscription in the order of creations; internal, never shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct SubscriptionNumber(pub(super) u32);
 
 impl SubscriptionNumber {
@@ -102,7 +100,7 @@ pub struct Parked {
     /// Why, the last time (`NackReason`).
     pub reason: i32,
     /// When it was parked.
-    pub parked_at: UnixMillis,
+    pub at: UnixMillis,
     /// The last delivery of it.
     pub delivery: u64,
 }

@@ -83,10 +83,8 @@ fn scoped(change: impl FnOnce(&mut pb::ConsentScope)) -> Option<Refusal> {
 /// The refusal of recording a consent through one gate, by somebody, at an age.
 fn granted(gate: Gate, grantor: Grantor, authority: Authority, age_years: u32) -> Option<Refusal> {
     let (mut world, alias) = world();
-    let recipients = match gate {
-        Gate::StatutoryConsent => owned(&["charity"]),
-        _ => owned(&["college"]),
-    };
+    let statutory = gate == Gate::StatutoryConsent;
+    let recipients = owned(&[if statutory { "charity" } else { "college" }]);
     let scope = pb::ConsentScope { gate: i32::from(gate), recipients, ..scope(alias) };
     let act = pb::ConsentAct {
         grantor: i32::from(grantor),
