@@ -13,6 +13,7 @@ mod ledger_segment;
 mod ledger_tamper;
 mod machine;
 mod seal_parts;
+mod simulation;
 mod store_rows;
 mod tidy;
 mod tls_bench;
