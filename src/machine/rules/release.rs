@@ -232,7 +232,9 @@ fn decide_line(
 ) -> Verdict {
     let strike =
         |forget| Verdict::Strike { source: line.source, forget, counted: !line.grants.is_empty() };
-    let Some(offered) = offered(state, number, line.source) else { return strike(false) };
+    let Some(offered) = offered(state, number, line.source) else {
+        return strike(matches!(line.source, Source::Replay(_)));
+    };
     let Some((latest, row)) = state.latest(offered.first) else { return strike(true) };
     let replaces_replay = matches!(line.source, Source::Replay(_)) && offered.record != latest;
     if replaces_replay {
@@ -262,7 +264,8 @@ pub(in crate::machine) struct Offered {
     pub(in crate::machine) groups: Groups,
 }
 
-/// What stands at a source now.
+/// What stands at a source now. A delivery that was taken back is not repeated as such: it waits in the queue, or came
+/// again from there; unless it is the one at which its record was parked.
 pub(in crate::machine) fn offered(
     state: &State,
     number: SubscriptionNumber,
@@ -279,7 +282,13 @@ pub(in crate::machine) fn offered(
             let due = subscription.replays.iter().any(|(a, b)| (*a..=*b).contains(&delivery));
             let row = state.tables.deliveries.get(&(number, delivery)).filter(|_| due)?;
             let first = state.record(row.record)?.first;
-            Some(Offered { first, record: row.record, groups: row.groups })
+            let parked = state.tables.parked.get(&(number, first));
+            let parked = parked.is_some_and(|parked| parked.delivery == delivery);
+            (row.fate == Fate::Sent || parked).then_some(Offered {
+                first,
+                record: row.record,
+                groups: row.groups,
+            })
         }
     }
 }
@@ -369,6 +378,9 @@ pub(in crate::machine) fn perform(
                         let Some(row) = state.subscription(number) else { continue };
                         let reader = (row.agency, Some((number, row.next_delivery)));
                         settle_source(state, number, source, true);
+                        if let Source::Replay(delivery) = source {
+                            repeat(state, (number, delivery), planned.row.first);
+                        }
                         released.push(release(state, context, planned, reader));
                     }
                     Verdict::Strike { source, forget, counted } => {
@@ -386,6 +398,14 @@ pub(in crate::machine) fn perform(
 
 /// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
 /// from then on: the recipient may never have got it, so whatever of it is not released now must be found again later.
+/// From now on only the new delivery of the record is acknowledged and refused.
+fn repeat(state: &mut State, delivery: (SubscriptionNumber, u64), first: RecordId) {
+    let journal = &mut state.journal;
+    state.tables.deliveries.change(journal, &delivery, |row| row.fate = Fate::Repeated);
+    let _no_longer_parked = state.tables.parked.remove(journal, &(delivery.0, first));
+}
+
+/// Takes what was released or given up out of the queue or the replay.
 fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, forget: bool) {
     if !forget {
         return;
