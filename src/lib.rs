@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod index;
 pub mod keyring;
@@ -16,3 +17,4 @@ pub mod pb;
 pub mod record;
 pub mod seal;
 pub mod store;
+pub mod telemetry;

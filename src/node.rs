@@ -292,7 +292,8 @@ impl Node {
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
         let command = own_command(kind);
-        let parsed = Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let parsed =
+            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }

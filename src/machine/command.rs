@@ -114,7 +114,9 @@ impl Parsed {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let message = match pb::Command::decode(bytes) {
             Ok(message) => message,
-            Err(_) => return Self::Malformed(malformed("", "the command is not a protobuf message")),
+            Err(_) => {
+                return Self::Malformed(malformed("", "the command is not a protobuf message"));
+            }
         };
         if RULES_VERSION < message.rules_version {
             return Self::Later(message.rules_version);
@@ -280,8 +282,7 @@ pub(super) fn code<E: TryFrom<i32> + Default + PartialEq>(
 
 /// A protobuf enum that is known; `_UNSPECIFIED` where the field is optional.
 pub(super) fn optional_code<E: TryFrom<i32>>(number: i32, field: &str) -> Result<E, Violation> {
-    E::try_from(number)
-        .map_err(|_| malformed(field, "the code is not one of the published ones"))
+    E::try_from(number).map_err(|_| malformed(field, "the code is not one of the published ones"))
 }
 
 /// Exactly 32 bytes.

@@ -40,7 +40,7 @@ use client::{Alias, AliasKind, Case};
 use consent::Consent;
 use policy::Policy;
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
-use request::{Requester, RequestRow};
+use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.

@@ -17,10 +17,7 @@ use crate::{
         apply::Effect,
         rules::release::held,
         state::{
-            State,
-            agency::AgencyNumber,
-            agreement::Status,
-            record::TypeNumber,
+            State, agency::AgencyNumber, agreement::Status, record::TypeNumber,
             subscription::SubscriptionNumber,
         },
     },

@@ -120,7 +120,9 @@ pub struct Deliveries {
 
 impl fmt::Debug for Deliveries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deliveries").field("subscription", &self.subscription).finish_non_exhaustive()
+        f.debug_struct("Deliveries")
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
     }
 }
 

@@ -83,9 +83,8 @@ impl Node {
         publication: &Publication,
     ) -> Result<Outcome, Failure> {
         let agency = agency_of(asked)?;
-        let found = self.read(|state| {
-            offers::found(state, agency, asked.request_id, &publication.record_type)
-        });
+        let found = self
+            .read(|state| offers::found(state, agency, asked.request_id, &publication.record_type));
         if let Some((key, client)) = found.before {
             let key = self.key(key).await?;
             let alias = self.alias_of(agency, client, AliasKind::Own);

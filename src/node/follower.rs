@@ -61,11 +61,7 @@ struct Taken {
     applied: Option<store::Applied>,
 }
 
-fn take(
-    shared: &Shared,
-    chunk: Vec<Result<Entry, Fault>>,
-    taken: &mut Taken,
-) -> Result<(), Fault> {
+fn take(shared: &Shared, chunk: Vec<Result<Entry, Fault>>, taken: &mut Taken) -> Result<(), Fault> {
     let mut state = shared.state_mut();
     for entry in chunk {
         let entry = entry?;

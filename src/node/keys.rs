@@ -13,10 +13,7 @@ use crate::{
     clock::Entropy,
     keyring::{KeyOwner, Keyring},
     ledger::{AnyLedger, Fault, Ledger},
-    machine::{
-        Refusal, State,
-        state::record::KeyRow,
-    },
+    machine::{Refusal, State, state::record::KeyRow},
     model::id::{AgencyId, ClientId, KeyId},
     node::Node,
     pb::ledger::v1 as pb,

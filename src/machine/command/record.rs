@@ -142,9 +142,7 @@ impl TryFrom<pb::Grant> for Grant {
             groups: names(&groups, limit::GROUPS_MAX, "grants.groups")?,
             consents: consents
                 .iter()
-                .map(|bytes| {
-                    ConsentId::from_slice(bytes).map_err(|v| v.inside("grants.consents"))
-                })
+                .map(|bytes| ConsentId::from_slice(bytes).map_err(|v| v.inside("grants.consents")))
                 .collect::<Result<_, _>>()?,
         })
     }

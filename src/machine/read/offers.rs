@@ -112,9 +112,7 @@ pub fn grants_to_open(
 
 fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -> Vec<pb::Grant> {
     let Some(record_type) = state.record_type(row.record_type) else { return Vec::new() };
-    let names = |groups| {
-        record_type.names_of(groups).iter().map(ToString::to_string).collect()
-    };
+    let names = |groups| record_type.names_of(groups).iter().map(ToString::to_string).collect();
     decision
         .grounds
         .iter()

@@ -104,10 +104,7 @@ pub(in crate::machine) fn perform(
     Receipt::DONE
 }
 
-fn enrolled<'a>(
-    state: &'a State,
-    id: &AgencyId,
-) -> Result<(AgencyNumber, &'a Agency), Refusal> {
+fn enrolled<'a>(state: &'a State, id: &AgencyId) -> Result<(AgencyNumber, &'a Agency), Refusal> {
     let number = state.agency_number(id).ok_or(Refusal::AgencyUnknown)?;
     let agency = state.agency(number).ok_or(Refusal::AgencyUnknown)?;
     if agency.keys.is_none() {

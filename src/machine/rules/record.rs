@@ -118,11 +118,7 @@ pub(in crate::machine) fn perform(
 }
 
 /// Counts only the publisher's own records, so that the limit tells nothing of others'.
-fn within_limit(
-    state: &State,
-    publisher: AgencyNumber,
-    client: ClientId,
-) -> Result<(), Refusal> {
+fn within_limit(state: &State, publisher: AgencyNumber, client: ClientId) -> Result<(), Refusal> {
     let own = state
         .records_of(client)
         .filter(|first| state.record(*first).is_some_and(|row| row.publisher == publisher))

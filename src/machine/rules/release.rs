@@ -181,7 +181,11 @@ pub(in crate::machine) enum Change {
 pub(in crate::machine) enum Verdict {
     Release(Source, Planned),
     /// It is not released now. `forget` takes it out of the queue: something later will bring it back if it may flow.
-    Strike { source: Source, forget: bool, counted: bool },
+    Strike {
+        source: Source,
+        forget: bool,
+        counted: bool,
+    },
 }
 
 /// A line that will be released.
@@ -393,7 +397,10 @@ fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, 
                     .replays
                     .iter()
                     .flat_map(|(a, b)| {
-                        [(*a, (*b).min(delivery.saturating_sub(1))), ((*a).max(delivery.saturating_add(1)), *b)]
+                        [
+                            (*a, (*b).min(delivery.saturating_sub(1))),
+                            ((*a).max(delivery.saturating_add(1)), *b),
+                        ]
                     })
                     .filter(|(a, b)| a <= b)
                     .collect();

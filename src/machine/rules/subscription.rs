@@ -154,9 +154,8 @@ fn own<'a>(
     context: &Context,
     id: &SubscriptionId,
 ) -> Result<(SubscriptionNumber, &'a Subscription), Refusal> {
-    let number = state
-        .subscription_number(context.agency()?, id)
-        .ok_or(Refusal::SubscriptionUnknown)?;
+    let number =
+        state.subscription_number(context.agency()?, id).ok_or(Refusal::SubscriptionUnknown)?;
     Ok((number, state.subscription(number).ok_or(Refusal::SubscriptionUnknown)?))
 }
 

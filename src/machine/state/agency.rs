@@ -11,9 +11,7 @@ use crate::{
 };
 
 /// The place of an agency in the order of invitations; internal, never shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct AgencyNumber(pub(super) u32);
 
 impl AgencyNumber {

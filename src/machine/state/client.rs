@@ -8,9 +8,7 @@ use crate::{
 };
 
 /// How an agency came to a name for a client.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum AliasKind {
     /// The agency brought the client in, by identifiers of its own.
     Own,

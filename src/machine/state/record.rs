@@ -14,9 +14,7 @@ use crate::{
 };
 
 /// The place of a record type in the order of registrations; internal, never shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct TypeNumber(pub(super) u16);
 
 impl TypeNumber {
@@ -71,7 +69,9 @@ impl Groups {
 
     /// The groups, each as a set of its own with its place.
     pub fn each(self) -> impl Iterator<Item = (u32, Self)> {
-        (0..u32::BITS).map(|place| (place, Self::only(place))).filter(move |(_, one)| self.covers(*one))
+        (0..u32::BITS)
+            .map(|place| (place, Self::only(place)))
+            .filter(move |(_, one)| self.covers(*one))
     }
 }
 

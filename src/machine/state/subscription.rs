@@ -19,9 +19,7 @@ use crate::{
 };
 
 /// The place of a subscription in the order of creations; internal, never shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct SubscriptionNumber(pub(super) u32);
 
 impl SubscriptionNumber {
