@@ -16,5 +16,6 @@ pub mod node;
 pub mod pb;
 pub mod record;
 pub mod seal;
+pub mod service;
 pub mod store;
 pub mod telemetry;

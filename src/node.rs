@@ -319,17 +319,15 @@ impl Node {
             sealed,
             space,
         };
-        let (answer, answered) = oneshot::channel();
-        let salt = draft.salt;
-        shared.waiters().insert(salt, Waiter { answer, command: Box::new(parsed) });
         let queue = match space {
             Space::Ordinary => &shared.ordinary,
             Space::Reserved => &shared.urgent,
         };
-        if queue.send(draft).await.is_err() {
-            let _gone = shared.waiters().remove(&salt);
-            return Err(Fault::Closed);
-        }
+        // A caller that goes away while it waits for a place leaves nothing behind.
+        let Ok(place) = queue.reserve().await else { return Err(Fault::Closed) };
+        let (answer, answered) = oneshot::channel();
+        shared.waiters().insert(draft.salt, Waiter { answer, command: Box::new(parsed) });
+        place.send(draft);
         answered.await.unwrap_or(Err(Fault::Closed))
     }
 
@@ -379,22 +377,7 @@ impl Node {
 
 /// Stops may use the space that is kept back; everything else may not.
 fn space(command: &Command) -> Space {
-    use machine::command::{
-        Kind, agency::AgencyCommand as Agency, agreement::AgreementCommand as Agreement,
-        client::ClientCommand as Client, consent::ConsentCommand as Consent,
-    };
-    let stops = match &command.kind {
-        Kind::Agency(kind) => matches!(kind, Agency::Suspend { .. } | Agency::Rotate { .. }),
-        Kind::Agreement(kind) => matches!(
-            kind,
-            Agreement::Suspend { .. } | Agreement::End { .. } | Agreement::Decline { .. }
-        ),
-        Kind::Consent(kind) => matches!(kind, Consent::Refuse { .. } | Consent::Withdraw { .. }),
-        Kind::Client(kind) => matches!(kind, Client::EndCaseload { .. }),
-        Kind::Policy(_) => true,
-        Kind::Exchange(_) | Kind::Record(_) | Kind::Subscription(_) => false,
-    };
-    if stops { Space::Reserved } else { Space::Ordinary }
+    if command.kind.stops() { Space::Reserved } else { Space::Ordinary }
 }
 
 /// The statement that an agency signs to ask for `kind`.

@@ -24,6 +24,7 @@ use crate::{
     },
     clock::{Clock, Entropy},
     identity::{
+        acceptor::{self, Incoming},
         development::DevelopmentAuthority,
         file::{self, Secrecy, ServerFiles},
         signing::SigningKey,
@@ -51,6 +52,7 @@ use crate::{
     pb::ledger::v1 as pb,
     record::registry::Registry,
     seal::Secret,
+    service::server,
     store::{Store, StoreWriter, VERIFY_DEADLINE, Verifier},
 };
 
@@ -287,9 +289,11 @@ async fn serve(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), CliError> {
-    drop((node, trust, listener));
-    drop(stop.wait_for(|stop| *stop).await);
-    Ok(())
+    let incoming = Incoming::new(listener, Arc::clone(&trust), acceptor::Limits::default());
+    let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
+    server::serve(node, trust, incoming, server::Limits::default(), shutdown).await.map_err(
+        |cause| CliError::new(Exit::Other, "the server failed").because(cause.to_string()),
+    )
 }
 
 /// What a node is made of, from the files of the exchange.

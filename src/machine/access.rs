@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::{
     machine::state::{
         State,
-        agency::AgencyNumber,
+        agency::{Agency, AgencyNumber},
         agreement::{Agreement, Flow, Status},
         record::{Groups, RecordRow, TypeNumber},
     },
@@ -206,12 +206,12 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             decision.grounds.push(ground);
         }
     }
-    decision.withheld = withheld(open, nearest);
+    decision.withheld = withheld(open, &nearest);
     decision
 }
 
 /// For every group still open, the reason of the flow that came nearest to sharing it.
-fn withheld(open: Groups, nearest: Vec<Withheld>) -> Vec<Withheld> {
+fn withheld(open: Groups, nearest: &[Withheld]) -> Vec<Withheld> {
     open.each()
         .map(|(_, group)| {
             nearest
@@ -242,7 +242,7 @@ fn stands_against(
     agreement: &Agreement,
     flow: &Flow,
 ) -> Option<Reason> {
-    let in_force = |number| state.agency(number).is_some_and(|agency| agency.in_force());
+    let in_force = |number| state.agency(number).is_some_and(Agency::in_force);
     if !in_force(question.publisher) || !in_force(question.recipient) {
         return Some(Reason::AgencyNotInForce);
     }

@@ -255,7 +255,7 @@ fn context(
             if agency.keys.is_none() && !enrols {
                 return Err(Refusal::AgencyNotEnrolled);
             }
-            if agency.suspended {
+            if agency.suspended && !command.kind.stops() {
                 return Err(Refusal::AgencySuspended);
             }
             Who::Agency(number)
@@ -374,7 +374,7 @@ fn close_entry(state: &mut State, position: Position, admitted_at: UnixMillis, o
         Digest::of_parts("concordat.outcome.v1", &[previous.as_bytes(), &encoded]);
     state.chain.next = position.next();
     state.chain.admitted_at = admitted_at;
-    if state.chain.next.number() % limit::ATTEST_ENTRIES == 0 {
+    if state.chain.next.number().is_multiple_of(limit::ATTEST_ENTRIES) {
         state.chain.attestable = Some(Attestable {
             position,
             lines_struck: std::mem::take(&mut state.chain.lines_struck),

@@ -98,6 +98,28 @@ pub enum Kind {
     Subscription(subscription::SubscriptionCommand),
 }
 
+impl Kind {
+    /// Whether it only ever makes less flow. Such a command is taken from a suspended agency too, before everything else,
+    /// and on a full disk.
+    pub fn stops(&self) -> bool {
+        match self {
+            Self::Agency(kind) => matches!(kind, agency::AgencyCommand::Suspend { .. }),
+            Self::Agreement(kind) => matches!(
+                kind,
+                agreement::AgreementCommand::Suspend { .. }
+                    | agreement::AgreementCommand::End { .. }
+                    | agreement::AgreementCommand::Decline { .. }
+            ),
+            Self::Consent(kind) => matches!(
+                kind,
+                consent::ConsentCommand::Refuse { .. } | consent::ConsentCommand::Withdraw { .. }
+            ),
+            Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
+            Self::Exchange(_) | Self::Policy(_) | Self::Record(_) | Self::Subscription(_) => false,
+        }
+    }
+}
+
 /// What the bytes of an entry are.
 #[derive(Debug)]
 pub enum Parsed {
@@ -112,11 +134,8 @@ pub enum Parsed {
 impl Parsed {
     /// Parses the bytes of an entry.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let message = match pb::Command::decode(bytes) {
-            Ok(message) => message,
-            Err(_) => {
-                return Self::Malformed(malformed("", "the command is not a protobuf message"));
-            }
+        let Ok(message) = pb::Command::decode(bytes) else {
+            return Self::Malformed(malformed("", "the command is not a protobuf message"));
         };
         if RULES_VERSION < message.rules_version {
             return Self::Later(message.rules_version);
@@ -223,7 +242,7 @@ impl TryFrom<pb::command::Kind> for Kind {
 
         Ok(match kind {
             Pb::Genesis(message) => Self::Exchange(Exchange::genesis(message)?),
-            Pb::ActivateRules(message) => Self::Exchange(Exchange::activate_rules(message)?),
+            Pb::ActivateRules(message) => Self::Exchange(Exchange::activate_rules(message)),
             Pb::RegisterRecordType(message) => {
                 Self::Exchange(Exchange::register_record_type(message)?)
             }

@@ -100,6 +100,12 @@ pub(super) fn offer_client(
     effects: &mut Vec<Effect>,
 ) {
     let records: Vec<_> = state.records_of(client).collect();
+    if OFFERS_PER_STEP < records.len().saturating_mul(recipients.len()) {
+        for recipient in recipients {
+            begin(state, Filter::Agency(*recipient), effects);
+        }
+        return;
+    }
     for first in records {
         for recipient in recipients {
             offer(state, first, *recipient, now, effects);
@@ -173,6 +179,7 @@ pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Ef
         }
         let Some(mut agreement) = state.tables.agreements.get(&id).cloned() else { break };
         agreement.status = Status::Ended;
+        agreement.ended_at = Some(end);
         state.put_agreement(&id, agreement);
         narrow(state, effects);
     }
@@ -212,7 +219,10 @@ fn push(state: &mut State, sweep: Sweep, effects: &mut Vec<Effect>) {
     effects.push(Effect::SweepDue);
 }
 
-type Place = (Option<(AgencyNumber, TypeNumber, AgencyNumber)>, Option<RecordId>);
+/// From whom, of which type, to whom.
+type FlowPlace = (AgencyNumber, TypeNumber, AgencyNumber);
+
+type Place = (Option<FlowPlace>, Option<RecordId>);
 
 fn offer_step(
     state: &mut State,
@@ -249,9 +259,8 @@ fn offer_step(
 fn flows_from(
     state: &State,
     filter: &Filter,
-    from: Option<(AgencyNumber, TypeNumber, AgencyNumber)>,
-) -> (Vec<(AgencyNumber, TypeNumber, AgencyNumber)>, Option<(AgencyNumber, TypeNumber, AgencyNumber)>)
-{
+    from: Option<FlowPlace>,
+) -> (Vec<FlowPlace>, Option<FlowPlace>) {
     let mut found = Vec::new();
     let mut passed = 0_usize;
     let start = from.map(|(publisher, record_type, _)| (publisher, record_type));
@@ -280,7 +289,7 @@ fn flows_from(
 fn matches(
     state: &State,
     filter: &Filter,
-    (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
+    (publisher, record_type, recipient): FlowPlace,
     agreements: &BTreeSet<(AgreementId, u16)>,
 ) -> bool {
     match filter {
@@ -364,37 +373,36 @@ fn missing(
 
 fn drop_step(state: &mut State, number: SubscriptionNumber) -> Option<Sweep> {
     let mut budget = DROPS_PER_STEP;
-    let journal = &mut state.journal;
-    let tables = &mut state.tables;
-    macro_rules! drop_rows {
-        ($table:ident, $low:expr, $high:expr, $each:expr) => {
-            let keys: Vec<_> = tables
-                .$table
-                .range((number, $low)..=(number, $high))
-                .take(budget)
-                .map(|(key, _)| *key)
-                .collect();
-            budget = budget.saturating_sub(keys.len());
-            for key in keys {
-                let removed = tables.$table.remove(journal, &key);
-                $each(removed);
-            }
-        };
+    let queued: Vec<_> = places(state.tables.queue.range((number, 0)..=(number, u64::MAX)), budget);
+    budget = budget.saturating_sub(queued.len());
+    for (_, place) in queued {
+        state.dequeue(number, place);
     }
-    let lowest = RecordId::from_bytes([0; 16]);
-    let highest = RecordId::from_bytes([u8::MAX; 16]);
-    let queued = &mut state.indexes.queued;
-    drop_rows!(queue, 0, u64::MAX, |first: Option<RecordId>| {
-        if let Some(first) = first {
-            let _removed = queued.remove(&(number, first));
-        }
-    });
-    drop_rows!(deliveries, 0, u64::MAX, drop);
-    drop_rows!(received, lowest, highest, drop);
-    drop_rows!(parked, lowest, highest, drop);
+    let delivered = state.tables.deliveries.range((number, 0)..=(number, u64::MAX));
+    let delivered: Vec<_> = places(delivered, budget);
+    budget = budget.saturating_sub(delivered.len());
+    for key in delivered {
+        let _removed = state.tables.deliveries.remove(&mut state.journal, &key);
+    }
+    let lowest = (number, RecordId::from_bytes([0; 16]));
+    let highest = (number, RecordId::from_bytes([u8::MAX; 16]));
+    let received: Vec<_> = places(state.tables.received.range(lowest..=highest), budget);
+    budget = budget.saturating_sub(received.len());
+    for key in received {
+        let _removed = state.tables.received.remove(&mut state.journal, &key);
+        let _removed = state.tables.parked.remove(&mut state.journal, &key);
+    }
     if budget == 0 {
         return Some(Sweep::Drop(number));
     }
-    let _removed = tables.subscriptions.remove(journal, &number);
+    let _removed = state.tables.subscriptions.remove(&mut state.journal, &number);
     None
+}
+
+/// The keys of at most `count` rows.
+fn places<'a, K: Copy + 'a, V: 'a>(
+    rows: impl Iterator<Item = (&'a K, &'a V)>,
+    count: usize,
+) -> Vec<K> {
+    rows.take(count).map(|(key, _)| *key).collect()
 }

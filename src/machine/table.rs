@@ -55,10 +55,13 @@ impl RowsDigest {
     }
 }
 
+/// A table's number and a key.
+type RowName = (u8, Box<[u8]>);
+
 /// The changes of rows since they were last taken, and the digest of all rows.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    changes: BTreeMap<(u8, Box<[u8]>), Option<Box<[u8]>>>,
+    changes: BTreeMap<RowName, Option<Box<[u8]>>>,
     digest: RowsDigest,
     touched: usize,
 }

@@ -26,7 +26,7 @@ pub const POLICIES_MAX: usize = 64;
 pub const POLICY_BYTES_MAX: usize = 16 << 10;
 /// The greatest number of current records of one client.
 pub const RECORDS_PER_CLIENT_MAX: usize = 128;
-/// The greatest number of consent events of one client.
+/// The greatest number of consents that one agency records for one client; refusals are not limited.
 pub const CONSENTS_PER_CLIENT_MAX: usize = 128;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.
 pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;

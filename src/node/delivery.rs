@@ -21,7 +21,7 @@ use crate::{
     machine::{
         Receipt, Refusal, Released,
         read::offers::{self, Candidates},
-        state::subscription::SubscriptionNumber,
+        state::{agency::Agency, subscription::SubscriptionNumber},
     },
     model::{
         id::{AgencyId, SubscriptionId},
@@ -284,7 +284,7 @@ impl Deliveries {
         self.node.read(|state| {
             let row = state.subscription(self.number).filter(|row| !row.removed);
             let row = row.ok_or(Ended::Removed)?;
-            if !state.agency(row.agency).is_some_and(|agency| agency.in_force()) {
+            if !state.agency(row.agency).is_some_and(Agency::in_force) {
                 return Err(Ended::Suspended);
             }
             let outstanding = usize::try_from(row.outstanding()).unwrap_or(usize::MAX);

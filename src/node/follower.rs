@@ -25,10 +25,8 @@ pub(super) async fn run(shared: Arc<Shared>, store: Option<StoreWriter>) {
     let from = shared.state().chain().next;
     let fault = follow(&shared, store.as_ref(), from).await;
     shared.break_down(&fault);
-    if let Some(store) = store {
-        if let Err(fault) = store.flush_and_stop() {
-            tracing::warn!(%fault, "the store was not written to its end; it will be brought up to date at the next start");
-        }
+    if let Some(Err(fault)) = store.map(StoreWriter::flush_and_stop) {
+        tracing::warn!(%fault, "the store was not written to its end; the next start replays the rest");
     }
 }
 
@@ -105,10 +103,10 @@ fn settle(shared: &Shared, store: Option<&StoreWriter>, taken: Taken) {
     if effects.contains(&Effect::Narrowed) {
         shared.gate.wait_for_writes();
     }
-    if let (Some(store), Some(applied)) = (store, applied) {
-        if let Err(fault) = store.submit(rows, applied) {
-            tracing::warn!(%fault, "the store takes nothing more; it will be rebuilt at the next start");
-        }
+    if let (Some(store), Some(applied)) = (store, applied)
+        && let Err(fault) = store.submit(rows, applied)
+    {
+        tracing::warn!(%fault, "the store takes nothing more; the next start replays the rest");
     }
     if let Some(applied) = applied {
         shared.applied.send_replace(applied.position.next());

@@ -156,11 +156,11 @@ pub async fn found(
     let NewKey { key: _, kind, part } = keys::new_key(keyring, entropy, &owner)?;
     let types = founding.record_types.iter().cloned().map(pb::command::Kind::RegisterRecordType);
     let mut drafts = vec![
-        draft(clock, entropy, operator_command(clock, entropy, genesis), None),
-        draft(clock, entropy, super::own_command(kind), Some(part)),
+        draft(clock, entropy, &operator_command(clock, entropy, genesis), None),
+        draft(clock, entropy, &super::own_command(kind), Some(part)),
     ];
     for kind in types {
-        drafts.push(draft(clock, entropy, operator_command(clock, entropy, kind), None));
+        drafts.push(draft(clock, entropy, &operator_command(clock, entropy, kind), None));
     }
     ledger.append(drafts).await
 }
@@ -180,7 +180,7 @@ fn operator_command(clock: &Clock, entropy: &Entropy, kind: pb::command::Kind) -
 fn draft(
     clock: &Clock,
     entropy: &Entropy,
-    command: pb::Command,
+    command: &pb::Command,
     part: Option<pb::SealedPart>,
 ) -> Draft {
     Draft {

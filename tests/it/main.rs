@@ -2,13 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
-mod seal_parts;
-mod store_rows;
-mod tls_bench;
-mod tls_development;
-mod tls_live;
-mod tls_matrix;
-mod tls_service;
+mod exchange_publish;
+mod exchange_subscribe;
+mod harness;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -16,3 +12,11 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod seal_parts;
+mod store_rows;
+mod tidy;
+mod tls_bench;
+mod tls_development;
+mod tls_live;
+mod tls_matrix;
+mod tls_service;

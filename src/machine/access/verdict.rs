@@ -30,6 +30,8 @@ use crate::{
     pb::ledger::v1 as pb,
 };
 
+mod wording;
+
 /// The version of the Cedar schema that policies are written for.
 pub const SCHEMA_VERSION: u32 = 1;
 /// The schema as policies' authors read it.
@@ -203,6 +205,8 @@ pub fn canonical(text: &str) -> Result<String, Vec<String>> {
 /// # Errors
 /// Why the text cannot be a policy.
 pub fn examine(text: &str) -> Result<String, Unfit> {
+    // INVARIANT (depth): nothing is parsed whose depth is not bounded: the parser and validator recurse.
+    wording::shallow(text).map_err(|problem| Unfit::Invalid(vec![problem]))?;
     let policy = Policy::parse(None, text).map_err(|errors| {
         Unfit::Invalid(errors.iter().map(|error| format!("not one policy: {error}")).collect())
     })?;
@@ -229,12 +233,7 @@ pub fn examine(text: &str) -> Result<String, Unfit> {
     let canonical = printed(&policy).ok_or_else(|| {
         Unfit::Invalid(vec!["the policy has no canonical form; write it more plainly".to_owned()])
     })?;
-    if !literals_are_names(&canonical) {
-        problems.push(
-            "a quoted text is not a name: use lower-case letters, digits and `-`, `_`, `/`, `*`"
-                .to_owned(),
-        );
-    }
+    problems.extend(wording::foreign(&canonical));
     if problems.is_empty() { Ok(canonical) } else { Err(Unfit::Invalid(problems)) }
 }
 
@@ -253,16 +252,6 @@ fn printed(policy: &Policy) -> Option<String> {
     let once = print(policy)?;
     let twice = print(&Policy::parse(None, &once).ok()?)?;
     (once == twice).then_some(once)
-}
-
-/// Whether every quoted text is a name or a pattern of names, so that no words about a person ride in a policy.
-fn literals_are_names(canonical: &str) -> bool {
-    let plain = |literal: &str| {
-        literal.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'/' | b'*')
-        })
-    };
-    !canonical.contains('\\') && canonical.split('"').skip(1).step_by(2).all(plain)
 }
 
 /// The base policy and those of one agency.

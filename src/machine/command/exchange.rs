@@ -85,9 +85,9 @@ impl ExchangeCommand {
         })
     }
 
-    pub(super) fn activate_rules(message: pb::ActivateRules) -> Result<Self, Violation> {
+    pub(super) fn activate_rules(message: pb::ActivateRules) -> Self {
         let pb::ActivateRules { version } = message;
-        Ok(Self::ActivateRules { version })
+        Self::ActivateRules { version }
     }
 
     pub(super) fn register_record_type(message: pb::RegisterRecordType) -> Result<Self, Violation> {

@@ -204,7 +204,10 @@ fn record(
 ) -> Result<Change, Refusal> {
     let Asked { recorder, publisher, record_type, groups, recipients } = asked;
     let client = state.own_client(recorder, scope.client).ok_or(Refusal::NotAvailable)?;
-    if limit::CONSENTS_PER_CLIENT_MAX <= state.consents_of(client).count() {
+    // Counts only what this agency recorded, so that the limit tells nothing of others; a refusal always finds room.
+    let own = state.consents_of(client).filter(|(_, row)| row.recorder == recorder).count();
+    let given = matches!(said, Said::Given { .. });
+    if given && limit::CONSENTS_PER_CLIENT_MAX <= own {
         return Err(Refusal::LimitReached);
     }
     let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
@@ -229,6 +232,9 @@ fn record(
         given_at: act.given_at,
         expires_at,
         withdrawn: BTreeMap::new(),
+        notice_digest: act.notice_digest,
+        recorded_at: context.now,
+        withdrawn_at: None,
     };
     Ok(Change::Record(id, Box::new(row)))
 }
@@ -254,9 +260,13 @@ fn withdraw(
             .filter(|recipients| recipients.is_subset(&row.recipients))
             .ok_or(Refusal::ConsentUnknown)?
     };
+    if recipients.iter().all(|recipient| row.withdrawn.contains_key(recipient)) {
+        return Err(Refusal::ConsentState);
+    }
     let mut row = row.clone();
     for recipient in recipients {
         let _first = row.withdrawn.entry(recipient).or_insert(context.position);
     }
+    row.withdrawn_at = Some(context.now);
     Ok(Change::Withdraw(id, Box::new(row)))
 }

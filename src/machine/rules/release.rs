@@ -18,7 +18,7 @@ use crate::{
         outcome::{Receipt, Refusal},
         state::{
             State,
-            agency::AgencyNumber,
+            agency::{Agency, AgencyNumber},
             client::{Alias, AliasKind},
             record::{DisclosureRow, Groups, RecordRow, TypeNumber},
             subscription::{Delivery, Fate, Received, Subscription, SubscriptionNumber},
@@ -158,7 +158,7 @@ impl Released {
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
         if own {
-            return state.agency(self.recipient).is_some_and(|agency| agency.in_force());
+            return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
         if self.narrowings == state.chain.narrowings && now <= state.chain.admitted_at {
             return true;

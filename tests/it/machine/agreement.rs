@@ -24,12 +24,12 @@ fn drafted(change: impl FnOnce(&mut pb::AgreementContent)) -> Result<(u32, Diges
 }
 
 /// What drafting gives after a change of its one flow.
-fn drafted_flow(change: impl FnOnce(&mut pb::Flow)) -> Result<(u32, Digest), Refusal> {
-    drafted(|content| change(&mut content.flows[0]))
+fn drafted_flow(change: impl FnMut(&mut pb::Flow)) -> Result<(u32, Digest), Refusal> {
+    drafted(|content| content.flows.iter_mut().take(1).for_each(change))
 }
 
 fn act(world: &mut World, by: &str, kind: Kind) -> Result<(u32, Digest), Refusal> {
-    world.apply(by, kind).map(standing)
+    world.apply(by, kind).map(|receipt| standing(&receipt))
 }
 
 fn end() -> Kind {
@@ -209,7 +209,7 @@ fn the_operator_and_strangers_cannot_act_for_a_party() {
     }
     assert_eq!(world.propose("stranger", LEAVERS, stands), Err(Refusal::AgreementUnknown));
     let theirs = world.content(&["stranger", "sds"], vec![flow("to-sds", "stranger", &["sds"])]);
-    assert_eq!(world.draft("stranger", LEAVERS, theirs), Err(Refusal::AlreadyExists));
+    assert_eq!(world.draft("stranger", LEAVERS, theirs), Err(Refusal::AgreementExists));
     assert_eq!(world.approve("sds", "nowhere", stands), Err(Refusal::AgreementUnknown));
 }
 
@@ -295,7 +295,7 @@ fn more_parties_than_the_limit_are_refused() {
     }
     let parties: Vec<&str> = names.iter().map(String::as_str).collect();
     let flows = vec![flow("one", parties[0], &[parties[1]])];
-    let content = world.content(&parties, flows.clone());
+    let content = world.content(&parties, flows);
     assert_eq!(world.draft(parties[0], LEAVERS, content), Err(Refusal::PartyInvalid));
     let content = world.content(&parties[1..], vec![flow("one", parties[1], &[parties[2]])]);
     assert!(world.draft(parties[1], LEAVERS, content).is_ok());
@@ -312,8 +312,9 @@ fn the_purpose_is_one_for_which_client_data_are_shared() {
 
 #[test]
 fn a_flow_names_known_groups_and_parties() {
-    let unknown = Err(Refusal::GroupUnknown);
+    let unknown = Err(Refusal::TypeUnknown);
     assert_eq!(drafted_flow(|flow| flow.record_type = "nothing".to_owned()), unknown);
+    let unknown = Err(Refusal::GroupUnknown);
     assert_eq!(drafted_flow(|flow| flow.groups = owned(&["core", "nothing"])), unknown);
     let invalid = Err(Refusal::FlowInvalid);
     assert_eq!(drafted_flow(|flow| flow.publisher = "college".to_owned()), invalid);
@@ -427,7 +428,7 @@ fn an_agreement_ends_in_the_future_and_within_ten_years() {
     assert_eq!(drafted(|content| content.expires_at_ms += 3_653 * DAY_MS), invalid);
     let mut world = World::of_partners();
     let content = leavers(&world);
-    let stands = world.draft("council", LEAVERS, content.clone()).unwrap();
+    let stands = world.draft("council", LEAVERS, content).unwrap();
     world.propose("council", LEAVERS, stands).unwrap();
     world.approve("council", LEAVERS, stands).unwrap();
     world.wait(400 * DAY_MS);
@@ -457,7 +458,7 @@ fn a_repeated_approval_gets_the_first_answer() {
     let request = world.request_id();
     for _ in 0..2 {
         let again = world.apply_as("sds", request, Signing::Own, approval(LEAVERS, stands));
-        assert_eq!(again.map(standing), Ok(stands));
+        assert_eq!(again.map(|receipt| standing(&receipt)), Ok(stands));
     }
     let reused = world.apply_as("sds", request, Signing::Own, decline(1));
     assert_eq!(reused, Err(Refusal::RequestIdReused));

@@ -3,8 +3,11 @@
 use concordat::{
     machine::{
         Receipt, Refusal, State,
-        access::verdict::{Attributes, QuestionKey, Verdict, canonical},
-        state::agency::AgencyNumber,
+        access::{
+            Verdicts,
+            verdict::{ANSWERS_MAX, Attributes, QuestionKey, Verdict, canonical},
+        },
+        state::{agency::AgencyNumber, policy::Policy},
     },
     model::{id::PolicyId, limit},
     pb::ledger::v1::{self as pb, command::Kind},
@@ -35,11 +38,16 @@ fn number(state: &State, id: &str) -> AgencyNumber {
 
 /// What the council's policies say to `support-needs` going to the charity.
 fn verdict(world: &World) -> Verdict {
+    asked(world, &Verdicts::default(), 1).0
+}
+
+/// The same, of a memory and a version of the agreement; and whether the attributes were looked at.
+fn asked(world: &World, verdicts: &Verdicts, version: u32) -> (Verdict, bool) {
     let state = &world.state;
     let (council, charity) = (number(state, "council"), number(state, "charity"));
     let agreement = "leavers".parse().unwrap();
     let row = state.tables().agreements.get(&agreement).unwrap();
-    let flow = &row.flows[0];
+    let flow = row.flows.first().unwrap();
     let key = QuestionKey {
         owner: council,
         publisher: council,
@@ -47,23 +55,27 @@ fn verdict(world: &World) -> Verdict {
         record_type: flow.record_type,
         group: 2,
         agreement: agreement.clone(),
-        version: row.version,
+        version,
         flow: 0,
     };
     let (record_type, group) = (LEAVER_FORM.parse().unwrap(), "support-needs".parse().unwrap());
-    let verdicts = concordat::machine::access::Verdicts::default();
-    verdicts.ask(state, &key, || Attributes {
-        publisher: state.agency(council).unwrap(),
-        recipient: state.agency(charity).unwrap(),
-        record_type: &record_type,
-        group: &group,
-        special_category: true,
-        purpose: row.purpose,
-        agreement: &agreement,
-        flow: &flow.id,
-        basis: flow.basis,
-        gate: flow.gate,
-    })
+    let mut looked = false;
+    let verdict = verdicts.ask(state, &key, || {
+        looked = true;
+        Attributes {
+            publisher: state.agency(council).unwrap(),
+            recipient: state.agency(charity).unwrap(),
+            record_type: &record_type,
+            group: &group,
+            special_category: true,
+            purpose: row.purpose,
+            agreement: &agreement,
+            flow: &flow.id,
+            basis: flow.basis,
+            gate: flow.gate,
+        }
+    });
+    (verdict, looked)
 }
 
 fn world() -> World {
@@ -108,6 +120,8 @@ fn all_policies_that_forbid_are_named_in_order() {
 fn a_policy_reads_every_attribute_of_the_schema() {
     let mut world = world();
     for condition in [
+        r"resource is FieldGroup && resource has publisher",
+        r"if resource.special_category then principal is Agency else false",
         r#"principal.kind == "voluntary""#,
         r#"resource.publisher.kind == "council""#,
         r#"resource.publisher == Agency::"council""#,
@@ -161,6 +175,10 @@ fn anything_but_one_forbid_over_the_schema_is_refused() {
         "@id(\"Not a slug\") forbid(principal, action, resource);",
         "forbid(principal, action, resource) when { context.flow == \"Some Body, 3 High St\" };",
         "forbid(principal, action, resource) when { context.flow == \"a\\nb\" };",
+        "forbid(principal, action, resource) when { context has some_body };",
+        "forbid(principal, action, resource) when { {some_body: true}.some_body };",
+        "forbid(principal, action, resource) when { 1475 == 1475 };",
+        "forbid(principal, action, resource) when { ip(\"10.0.0.1\").isLoopback() };",
     ] {
         assert!(canonical(text).is_err(), "{text}");
         assert_eq!(world.apply("council", put(text)), invalid, "{text}");
@@ -228,4 +246,96 @@ fn only_the_agency_itself_puts_and_removes_its_policies() {
     assert_eq!(bare, Err(Refusal::SignatureMissing));
     let forged = world.apply_as("council", request, Signing::As("charity"), put(&text));
     assert_eq!(forged, Err(Refusal::SignatureInvalid));
+}
+
+#[test]
+fn an_answer_is_remembered_until_it_is_forgotten() {
+    let mut world = world();
+    let verdicts = Verdicts::default();
+    assert_eq!(asked(&world, &verdicts, 1), (Verdict::Silent, false));
+    let text = canonical(NO_SPECIAL).unwrap();
+    world.apply("council", put(&text)).unwrap();
+    let forbidden = Verdict::Forbidden(vec!["mine".parse().unwrap()]);
+    assert_eq!(asked(&world, &verdicts, 1), (forbidden.clone(), true));
+    assert_eq!(asked(&world, &verdicts, 1), (forbidden.clone(), false));
+    assert_eq!(asked(&world.fork(), &Verdicts::default(), 1), (forbidden.clone(), true));
+    verdicts.forget(number(&world.state, "charity"));
+    assert_eq!(asked(&world, &verdicts, 1), (forbidden.clone(), false));
+    verdicts.forget(number(&world.state, "council"));
+    assert_eq!(asked(&world, &verdicts, 1), (forbidden, true));
+}
+
+#[test]
+fn the_memory_of_answers_is_bounded() {
+    let mut world = world();
+    let text = canonical(NO_SPECIAL).unwrap();
+    world.apply("council", put(&text)).unwrap();
+    let verdicts = Verdicts::default();
+    for version in (1..).take(ANSWERS_MAX) {
+        assert!(asked(&world, &verdicts, version).1);
+    }
+    assert!(!asked(&world, &verdicts, 1).1);
+    assert!(asked(&world, &verdicts, u32::MAX).1);
+    assert!(asked(&world, &verdicts, 1).1);
+}
+
+#[test]
+fn a_policy_that_cannot_be_evaluated_denies() {
+    let mut world = world();
+    let text = canonical(NO_SPECIAL).unwrap();
+    world.apply("council", put(&text)).unwrap();
+    // A row of other text than any command lets in: it errs on every question.
+    let broken = "forbid(principal, action, resource) when { resource.gone };";
+    assert_eq!(broken_rows(&world, &text, broken), Verdict::Unreadable);
+    assert_eq!(broken_rows(&world, &text, "not a policy"), Verdict::Unreadable);
+    assert_eq!(broken_rows(&world, &text, &text), verdict(&world));
+}
+
+/// What the council's policies say after the stored text of its policy was replaced by `other`.
+fn broken_rows(world: &World, text: &str, other: &str) -> Verdict {
+    let table = 6;
+    let rows = world.state.to_rows().into_iter().map(|mut row| {
+        if row.table == table {
+            let stored: Policy = borsh::from_slice(row.value.as_deref().unwrap()).unwrap();
+            assert_eq!(stored.text, text);
+            let policy = Policy { text: other.to_owned(), ..stored };
+            row.value = Some(borsh::to_vec(&policy).unwrap().into());
+        }
+        row
+    });
+    let mut broken = world.fork();
+    broken.state = State::from_rows(rows).unwrap();
+    verdict(&broken)
+}
+
+#[test]
+fn a_policy_that_would_exhaust_a_stack_is_refused_before_it_is_parsed() {
+    let mut world = world();
+    let wrap = |body: String| format!("forbid(principal, action, resource) when {{ {body} }};");
+    for text in [
+        wrap(vec!["resource.special_category"; 500].join(" || ")),
+        wrap(vec!["true"; 1_600].join(" && ")),
+        wrap(format!("{}true{}", "(".repeat(8_000), ")".repeat(8_000))),
+        wrap(format!("{}true{} == true", "[".repeat(4_000), "]".repeat(4_000))),
+        wrap(format!("{}true", "if true then true else ".repeat(600))),
+        wrap(format!("{}true{}", "!(".repeat(4_000), ")".repeat(4_000))),
+        wrap(format!("{}1 == 1", "1 + ".repeat(3_000))),
+        wrap(format!("resource{}.special_category", ".publisher".repeat(1_400))),
+        wrap(format!("{}true", "context has ".repeat(1_000))),
+        wrap(format!("{}true", "true == ".repeat(1_800))),
+        wrap(format!("{}true", "true < ".repeat(1_800))),
+        wrap(format!("{}resource", "resource in ".repeat(1_200))),
+        wrap(format!("{}resource", "resource is Agency in ".repeat(600))),
+        wrap(format!("{}\"a\"", "context.flow like ".repeat(800))),
+        wrap(format!("{}Agency::\"a\"", "Agency::".repeat(1_800))),
+        wrap(format!("[{}] == true", "true, ".repeat(2_500))),
+        format!("{}{}", "@id(\"a\") ".repeat(1_500), wrap("true".to_owned())),
+    ] {
+        assert!(text.len() <= limit::POLICY_BYTES_MAX + 64);
+        assert_eq!(world.apply("council", put(&text)), Err(Refusal::PolicyInvalid));
+    }
+    let names: Vec<String> = (0..1_300).map(|n| format!("\"flow-{n}\"")).collect();
+    let many = wrap(format!("[{}].contains(context.flow)", names.join(", ")));
+    let many = canonical(&many).unwrap();
+    assert_eq!(world.apply("council", put(&many)), Ok(Receipt::DONE));
 }

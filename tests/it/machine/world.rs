@@ -4,7 +4,10 @@
 //! agree. [`World::hold`] replays the whole script and reloads its rows. Nothing here is random.
 
 #![expect(clippy::expect_used, reason = "a script that cannot be set up ends the test")]
-#![expect(single_use_lifetimes, reason = "stable Rust has no anonymous lifetime inside `impl Into`")]
+#![expect(
+    single_use_lifetimes,
+    reason = "stable Rust has no anonymous lifetime inside `impl Into`"
+)]
 
 use std::collections::BTreeMap;
 
@@ -77,7 +80,7 @@ impl World {
             generations: BTreeMap::new(),
         };
         let genesis = pb::Genesis {
-            ledger_id: world.ledger().as_bytes().to_vec().into(),
+            ledger_id: Self::LEDGER.as_bytes().to_vec().into(),
             format: 1,
             operator_certificate: digest("operator certificate"),
             checkpoint_key: vec![7; 32].into(),
@@ -114,9 +117,7 @@ impl World {
     }
 
     /// The ledger's id.
-    pub(crate) fn ledger(&self) -> LedgerId {
-        LedgerId::from_bytes([1; 16])
-    }
+    pub(crate) const LEDGER: LedgerId = LedgerId::from_bytes([1; 16]);
 
     /// Ledger time, in milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
@@ -224,8 +225,8 @@ impl World {
         let signature = match (by, signer) {
             (By::Agency(id), Some(signer)) => {
                 let agency: AgencyId = id.parse().expect("the agency's id is a slug");
-                let signed = SignedKind::of(&kind).expect("every kind has a number");
-                let statement = signed.statement(self.ledger(), &agency, request);
+                let covered = SignedKind::of(&kind).expect("every kind has a number");
+                let statement = covered.statement(Self::LEDGER, &agency, request);
                 Some(pb::Signature {
                     key_fingerprint: self.fingerprint(signer).as_bytes().to_vec().into(),
                     value: self.key_pair(signer).sign(&statement).as_ref().to_vec().into(),
@@ -330,7 +331,7 @@ impl World {
         content: pb::AgreementContent,
     ) -> Result<(u32, Digest), Refusal> {
         let draft = pb::DraftAgreement { agreement: agreement.to_owned(), content: Some(content) };
-        self.apply(by, Kind::DraftAgreement(draft)).map(standing)
+        self.apply(by, Kind::DraftAgreement(draft)).map(|receipt| standing(&receipt))
     }
 
     /// Proposes.
@@ -343,7 +344,7 @@ impl World {
         let content_hash = hash.as_bytes().to_vec().into();
         let propose =
             pb::ProposeAgreement { agreement: agreement.to_owned(), version, content_hash };
-        self.apply(by, Kind::ProposeAgreement(propose)).map(standing)
+        self.apply(by, Kind::ProposeAgreement(propose)).map(|receipt| standing(&receipt))
     }
 
     /// Approves.
@@ -353,7 +354,7 @@ impl World {
         agreement: &str,
         (version, hash): (u32, Digest),
     ) -> Result<(u32, Digest), Refusal> {
-        self.apply(by, approval(agreement, (version, hash))).map(standing)
+        self.apply(by, approval(agreement, (version, hash))).map(|receipt| standing(&receipt))
     }
 
     /// Drafts, proposes and approves by every party, in the order of the content.
@@ -438,11 +439,11 @@ pub(crate) fn digest(text: &str) -> bytes::Bytes {
 }
 
 /// The version and content hash of a receipt about an agreement.
-pub(crate) fn standing(receipt: Receipt) -> (u32, Digest) {
-    match receipt {
-        Receipt::Answer(Remembered::Agreement { version, content_hash }) => (version, content_hash),
-        other => unreachable!("not about an agreement: {other:?}"),
-    }
+pub(crate) fn standing(receipt: &Receipt) -> (u32, Digest) {
+    let Receipt::Answer(Remembered::Agreement { version, content_hash }) = receipt else {
+        unreachable!("not about an agreement: {receipt:?}");
+    };
+    (*version, *content_hash)
 }
 
 /// The alias of an outcome about a client.
