@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod documents;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -9,6 +10,7 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod readme;
 mod seal_parts;
 mod store_rows;
 mod tidy;
