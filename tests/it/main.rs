@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
 mod documents;
+mod exchange_publish;
+mod exchange_subscribe;
+mod harness;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -12,6 +15,7 @@ mod ledger_tamper;
 mod machine;
 mod readme;
 mod seal_parts;
+mod simulation;
 mod store_rows;
 mod tidy;
 mod tls_bench;

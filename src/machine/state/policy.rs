@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{State, state::agency::AgencyNumber},
-    model::id::PolicyId,
+    model::{id::PolicyId, order::UnixMillis},
 };
 
 /// One policy of one agency.
@@ -14,6 +14,8 @@ pub struct Policy {
     pub text: String,
     /// The version of the Cedar schema it was written for.
     pub schema_version: u32,
+    /// When this text was put.
+    pub put_at: UnixMillis,
 }
 
 impl State {
@@ -40,6 +42,9 @@ impl State {
         self.verdicts.forget(agency);
         if let Some(ids) = self.indexes.policies_by_agency.get_mut(&agency) {
             let _removed = ids.remove(id);
+            if ids.is_empty() {
+                let _none_left = self.indexes.policies_by_agency.remove(&agency);
+            }
         }
         let _removed = self.tables.policies.remove(&mut self.journal, &(agency, id.clone()));
     }

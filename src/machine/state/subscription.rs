@@ -23,6 +23,11 @@ use crate::{
 pub struct SubscriptionNumber(pub(super) u32);
 
 impl SubscriptionNumber {
+    /// The place itself, to order by.
+    pub(in crate::machine) const fn place(self) -> u32 {
+        self.0
+    }
+
     /// The number after `last`.
     pub(in crate::machine) fn after(last: Option<Self>) -> Self {
         Self(last.map_or(0, |last| last.0.saturating_add(1)))
@@ -50,6 +55,10 @@ pub struct Subscription {
     pub replays: Vec<(u64, u64)>,
     /// Whether it was removed; its rows then go step by step.
     pub removed: bool,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// How many deliveries were acknowledged.
+    pub acknowledged: u64,
 }
 
 impl Subscription {
@@ -162,6 +171,22 @@ impl State {
         if let Some(first) = self.tables.queue.remove(&mut self.journal, &(number, place)) {
             let _removed = self.indexes.queued.remove(&(number, first));
         }
+    }
+
+    /// Forgets that a subscription holds what a delivery gave it, unless a newer version has come since.
+    pub(in crate::machine) fn forget_delivery(
+        &mut self,
+        number: SubscriptionNumber,
+        delivery: u64,
+    ) {
+        let Some(row) = self.tables.deliveries.get(&(number, delivery)) else { return };
+        let (record, groups) = (row.record, row.groups);
+        let Some(first) = self.record(record).map(|record| record.first) else { return };
+        self.tables.received.change(&mut self.journal, &(number, first), |received| {
+            if received.record == record {
+                received.groups = received.groups.without(groups);
+            }
+        });
     }
 
     pub(super) fn index_subscriptions(&mut self) {
