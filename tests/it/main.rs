@@ -13,7 +13,6 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
-mod readme;
 mod seal_parts;
 mod simulation;
 mod store_rows;
