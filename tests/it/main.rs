@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
 mod harness;
