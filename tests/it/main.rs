@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod exchange_publish;
+mod exchange_subscribe;
+mod harness;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -16,6 +19,7 @@ mod service_bench;
 mod service_callers;
 mod service_ledger;
 mod service_person;
+mod simulation;
 mod store_rows;
 mod tidy;
 mod tls_bench;

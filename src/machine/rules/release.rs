@@ -384,7 +384,8 @@ pub(in crate::machine) fn perform(
     }
 }
 
-/// Takes what was released or given up out of the queue or the replay.
+/// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
+/// from then on: the recipient may never have got it, so whatever of it is not released now must be found again later.
 fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, forget: bool) {
     if !forget {
         return;
@@ -392,6 +393,7 @@ fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, 
     match source {
         Source::Queue(place) => state.dequeue(number, place),
         Source::Replay(delivery) => {
+            state.forget_delivery(number, delivery);
             state.tables.subscriptions.change(&mut state.journal, &number, |row| {
                 row.replays = row
                     .replays
@@ -469,6 +471,10 @@ fn deliver(
     };
     let received = Received { record, groups: held.with(groups), delivery, nacks };
     let journal = &mut state.journal;
+    if before.is_some_and(|before| before.record != record) {
+        // What was parked was the version before.
+        let _parked = state.tables.parked.remove(journal, &(number, first));
+    }
     state.tables.received.put(journal, (number, first), received);
     let row = Delivery { record, groups, fate: Fate::Sent };
     state.tables.deliveries.put(journal, (number, delivery), row);
