@@ -9,6 +9,7 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod properties;
 mod seal_parts;
 mod simulation;
 mod store_rows;
