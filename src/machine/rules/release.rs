@@ -23,6 +23,7 @@ use crate::{
             record::{DisclosureRow, Groups, RecordRow, TypeNumber},
             subscription::{Delivery, Fate, Received, Subscription, SubscriptionNumber},
         },
+        sweep,
     },
     model::{
         digest::Digest,
@@ -389,11 +390,14 @@ pub(in crate::machine) fn perform(
                     Verdict::Release(source, planned) => {
                         let Some(row) = state.subscription(number) else { continue };
                         let reader = (row.agency, Some((number, row.next_delivery)));
+                        let first = planned.row.first;
                         settle_source(state, number, source, true);
                         if let Source::Replay(delivery) = source {
                             repeat(state, (number, delivery), planned.row.first);
                         }
                         released.push(release(state, context, planned, reader));
+                        // The line may name less than what is open by now.
+                        sweep::offer_again(state, number, first, context.now);
                     }
                     Verdict::Strike { source, forget, counted } => {
                         settle_source(state, number, source, forget);
