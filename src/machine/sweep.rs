@@ -164,6 +164,9 @@ pub(super) fn drop_subscription(
     if let Some(row) = state.subscription(number).cloned() {
         if let Some(ids) = state.indexes.subscription_numbers.get_mut(&row.agency) {
             let _removed = ids.remove(&row.id);
+            if ids.is_empty() {
+                let _none_left = state.indexes.subscription_numbers.remove(&row.agency);
+            }
         }
         state.tables.subscriptions.change(&mut state.journal, &number, |row| row.removed = true);
     }

@@ -48,6 +48,8 @@ pub struct Released {
     group_names: Vec<GroupName>,
     purpose: i32,
     narrowings: u64,
+    /// Before this date nothing it rests on ends by itself.
+    until: UnixMillis,
 }
 
 /// What a release takes over from the record's row.
@@ -153,14 +155,14 @@ impl Released {
 
     /// Whether it may still leave: the send gate's question, asked right before the bytes go.
     ///
-    /// Costs nothing while no entry narrowed anything since the decision and no date can have passed; `now` is the later
-    /// of ledger time and the local clock.
+    /// Costs nothing while no entry narrowed anything since the decision and no date that it rests on has come; `now` is
+    /// the later of ledger time and the local clock.
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
         if own {
             return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
-        if self.narrowings == state.chain.narrowings && now <= state.chain.admitted_at {
+        if self.narrowings == state.chain.narrowings && now < self.until {
             return true;
         }
         let Some((latest, row)) = state.latest(self.row.first) else { return false };
@@ -195,6 +197,13 @@ pub(in crate::machine) struct Planned {
     row: RecordRow,
     groups: Groups,
     purpose: i32,
+    until: UnixMillis,
+}
+
+/// The first date on which a ground of these groups ends by itself.
+fn until(decision: &Decision, groups: Groups) -> UnixMillis {
+    let concerned = decision.grounds.iter().filter(|ground| !ground.groups.and(groups).is_empty());
+    concerned.map(|ground| ground.until).min().unwrap_or(UnixMillis::new(0))
 }
 
 pub(in crate::machine) fn decide_release(
@@ -253,8 +262,9 @@ fn decide_line(
     if groups.is_empty() || !open.covers(groups) {
         return strike(false);
     }
-    let purpose = subscription.purpose;
-    Verdict::Release(line.source, Planned { record: latest, row: row.clone(), groups, purpose })
+    let (purpose, until) = (subscription.purpose, until(&decision, groups));
+    let (record, row) = (latest, row.clone());
+    Verdict::Release(line.source, Planned { record, row, groups, purpose, until })
 }
 
 /// What a source offers: a record, the version it means, and the groups that the subscription does not hold yet.
@@ -339,7 +349,8 @@ pub(in crate::machine) fn decide_open(
     let purpose = i32::from(context.purpose);
     if row.publisher == reader {
         let groups = row.groups;
-        let planned = Planned { record: open.record, row: row.clone(), groups, purpose };
+        let until = UnixMillis::new(u64::MAX);
+        let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
         return Ok(Change::Open { planned, via: None });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
@@ -354,7 +365,8 @@ pub(in crate::machine) fn decide_open(
     if groups.is_empty() {
         return Err(Refusal::NotAvailable);
     }
-    let planned = Planned { record: open.record, row: row.clone(), groups, purpose };
+    let until = until(&decision, groups);
+    let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
     Ok(Change::Open { planned, via: Some(reader) })
 }
 
@@ -396,6 +408,8 @@ pub(in crate::machine) fn perform(
     }
 }
 
+/// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
+/// from then on: the recipient may never have got it, so whatever of it is not released now must be found again later.
 /// From now on only the new delivery of the record is acknowledged and refused.
 fn repeat(state: &mut State, delivery: (SubscriptionNumber, u64), first: RecordId) {
     let journal = &mut state.journal;
@@ -411,6 +425,7 @@ fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, 
     match source {
         Source::Queue(place) => state.dequeue(number, place),
         Source::Replay(delivery) => {
+            state.forget_delivery(number, delivery);
             state.tables.subscriptions.change(&mut state.journal, &number, |row| {
                 row.replays = row
                     .replays
@@ -436,7 +451,7 @@ fn release(
     planned: Planned,
     (recipient, delivery): (AgencyNumber, Option<(SubscriptionNumber, u64)>),
 ) -> Released {
-    let Planned { record, row, groups, purpose } = planned;
+    let Planned { record, row, groups, purpose, until } = planned;
     if let Some((number, delivery)) = delivery {
         deliver(state, number, delivery, (record, row.first, groups));
     }
@@ -461,6 +476,7 @@ fn release(
         group_names: names.unwrap_or_default(),
         purpose,
         narrowings: state.chain.narrowings,
+        until,
         row: ReleasedRow {
             first: row.first,
             publisher: row.publisher,
@@ -488,6 +504,10 @@ fn deliver(
     };
     let received = Received { record, groups: held.with(groups), delivery, nacks };
     let journal = &mut state.journal;
+    if before.is_some_and(|before| before.record != record) {
+        // What was parked was the version before.
+        let _parked = state.tables.parked.remove(journal, &(number, first));
+    }
     state.tables.received.put(journal, (number, first), received);
     let row = Delivery { record, groups, fate: Fate::Sent };
     state.tables.deliveries.put(journal, (number, delivery), row);

@@ -177,6 +177,22 @@ impl State {
         }
     }
 
+    /// Forgets that a subscription holds what a delivery gave it, unless a newer version has come since.
+    pub(in crate::machine) fn forget_delivery(
+        &mut self,
+        number: SubscriptionNumber,
+        delivery: u64,
+    ) {
+        let Some(row) = self.tables.deliveries.get(&(number, delivery)) else { return };
+        let (record, groups) = (row.record, row.groups);
+        let Some(first) = self.record(record).map(|record| record.first) else { return };
+        self.tables.received.change(&mut self.journal, &(number, first), |received| {
+            if received.record == record {
+                received.groups = received.groups.without(groups);
+            }
+        });
+    }
+
     pub(super) fn index_subscriptions(&mut self) {
         for (number, row) in self.tables.subscriptions.iter().filter(|(_, row)| !row.removed) {
             let numbers = self.indexes.subscription_numbers.entry(row.agency).or_default();
