@@ -478,13 +478,14 @@ async fn a_subscriber_that_never_reads_keeps_one_batch_and_what_the_connection_h
     publish_all(&council, 0..300).await;
     // Everything was released that fits the connection's windows, and one batch beside; the rest waits in the state.
     let released = || row(&exchange, &sds).1.next_delivery - 1;
-    let mut before = 0;
-    let mut still = 0;
-    while still < 50 {
-        tokio::task::yield_now().await;
-        publish(&council, 1_000 + still).await;
+    let (mut before, mut still) = (0, 0);
+    for number in 1_000.. {
+        publish(&council, number).await;
         still = if before == released() { still + 1 } else { 0 };
         before = released();
+        if still == 20 {
+            break;
+        }
     }
     assert!(before < 250, "{before} were released to a subscriber that does not read");
     let mut heard = std::collections::BTreeSet::new();
