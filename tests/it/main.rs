@@ -13,6 +13,7 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod readme;
 mod seal_parts;
 mod service_agency;
 mod service_agreement;
