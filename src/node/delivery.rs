@@ -81,6 +81,8 @@ pub(super) struct Slot {
     reader: AtomicU64,
     /// Held while a release is queued, so that whatever a newer reader queues stands behind it.
     turn: Mutex<()>,
+    /// How many streams are open on it: one, or a few while one takes over from another.
+    streams: AtomicU64,
 }
 
 impl Slot {
@@ -103,8 +105,6 @@ impl Slot {
         let _turn = self.take_turn();
         self.reader.fetch_add(1, Ordering::AcqRel)
     }
-    /// How many streams are open on it: one, or a few while one takes over from another.
-    streams: AtomicU64,
 }
 
 impl Wakes {
@@ -162,6 +162,8 @@ pub struct Deliveries {
     number: SubscriptionNumber,
     slot: Arc<Slot>,
     reader: u64,
+    /// How often the place had been moved when this reader began.
+    seeks: u64,
     /// The release that is under way. It is kept when whoever waits for it gives up, and finished by the next one.
     releasing: Option<Releasing>,
 }
@@ -173,8 +175,6 @@ enum Step {
     Outgoing(Vec<Outgoing>),
     Again,
     WindowFull,
-    /// How often the place had been moved when this reader began.
-    seeks: u64,
 }
 
 /// A stream that is open on a subscription, until it is dropped.
@@ -287,8 +287,7 @@ impl Node {
         let (node, subscription) = (self.clone(), subscription.clone());
         let reader = before.saturating_add(1);
         let releasing = None;
-        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, releasing }))
-        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, seeks }))
+        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, seeks, releasing }))
     }
 }
 

@@ -408,8 +408,6 @@ pub(in crate::machine) fn perform(
     }
 }
 
-/// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
-/// from then on: the recipient may never have got it, so whatever of it is not released now must be found again later.
 /// From now on only the new delivery of the record is acknowledged and refused.
 fn repeat(state: &mut State, delivery: (SubscriptionNumber, u64), first: RecordId) {
     let journal = &mut state.journal;
@@ -417,7 +415,8 @@ fn repeat(state: &mut State, delivery: (SubscriptionNumber, u64), first: RecordI
     let _no_longer_parked = state.tables.parked.remove(journal, &(delivery.0, first));
 }
 
-/// Takes what was released or given up out of the queue or the replay.
+/// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
+/// from then on: the recipient may never have got it, so whatever of it is not released now must be found again later.
 fn settle_source(state: &mut State, number: SubscriptionNumber, source: Source, forget: bool) {
     if !forget {
         return;
