@@ -14,6 +14,7 @@ mod ledger_segment;
 mod ledger_tamper;
 mod machine;
 mod properties;
+mod readme;
 mod seal_parts;
 mod service_agency;
 mod service_agreement;
