@@ -1,0 +1,3 @@
+//! `concordat demo`: the first five minutes. It plays Inverclyde's More Choices, More Chances with a real exchange.
+
+pub mod leavers;
