@@ -49,6 +49,15 @@ impl Index {
         Resolved { client, news: !self.told.contains(&told) }
     }
 
+    /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
+    pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
+        let Identifiers { local_id, scn } = identifiers;
+        let by_local = (!local_id.is_empty())
+            .then(|| self.by_local_id.get(&(agency.clone(), local_id.clone())))
+            .flatten();
+        by_local.or_else(|| self.by_scn.get(scn).filter(|_| !scn.is_empty())).copied()
+    }
+
     /// Notes that the ledger holds these identifiers from this agency.
     pub fn told(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
         self.learn(agency, identifiers, client);
@@ -102,6 +111,18 @@ mod tests {
         index.told(&council, &identifiers("P2", "123456785"), client(2));
         let resolved = index.resolve(&council, &identifiers("P1", "123456785"), client(3));
         assert_eq!(resolved.client, client(1));
+    }
+
+    #[test]
+    fn a_look_learns_nothing() {
+        let council = "council".parse().unwrap();
+        let mut index = Index::default();
+        let asked = identifiers("P1", "051234561");
+        assert_eq!(index.known(&council, &asked), None);
+        assert_eq!(index.resolve(&council, &asked, client(1)).client, client(1));
+        assert_eq!(index.known(&council, &asked), Some(client(1)));
+        assert_eq!(index.known(&"college".parse().unwrap(), &asked), Some(client(1)));
+        assert_eq!(index.known(&council, &identifiers("", "")), None);
     }
 
     #[test]

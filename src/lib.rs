@@ -15,4 +15,5 @@ pub mod node;
 pub mod pb;
 pub mod record;
 pub mod seal;
+pub mod service;
 pub mod store;

@@ -319,17 +319,15 @@ impl Node {
             sealed,
             space,
         };
-        let (answer, answered) = oneshot::channel();
-        let salt = draft.salt;
-        shared.waiters().insert(salt, Waiter { answer, command: Box::new(parsed) });
         let queue = match space {
             Space::Ordinary => &shared.ordinary,
             Space::Reserved => &shared.urgent,
         };
-        if queue.send(draft).await.is_err() {
-            let _gone = shared.waiters().remove(&salt);
-            return Err(Fault::Closed);
-        }
+        // A caller that goes away while it waits for a place leaves nothing behind.
+        let Ok(place) = queue.reserve().await else { return Err(Fault::Closed) };
+        let (answer, answered) = oneshot::channel();
+        shared.waiters().insert(draft.salt, Waiter { answer, command: Box::new(parsed) });
+        place.send(draft);
         answered.await.unwrap_or(Err(Fault::Closed))
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::model::{digest::Digest, order::TreeSize};
+use crate::model::{digest::Digest, id::LedgerId, order::TreeSize};
 
 /// The signature type of Ed25519 in signed notes.
 const ED25519_TYPE: u8 = 0x01;
@@ -16,7 +16,7 @@ const ED25519_TYPE: u8 = 0x01;
 /// What a checkpoint states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The name of the ledger, and of the key that signs: `concordat/` and the ledger id in hexadecimal.
+    /// The name of the ledger, and of the key that signs: see [`origin`].
     pub origin: String,
     /// How many entries the tree holds.
     pub size: TreeSize,
@@ -89,6 +89,11 @@ impl Checkpoint {
             root,
         })
     }
+}
+
+/// The origin line of the ledger `id`: the name under which its checkpoints are signed.
+pub fn origin(id: &LedgerId) -> String {
+    format!("concordat/{id}")
 }
 
 /// The verifier key of `name`, as witnesses and other tools take it: `name+key id+base64(type ‖ key)`.
@@ -172,6 +177,12 @@ mod tests {
         assert!(is_signed(NOTE, "PeterNeumann", &key[1..]));
         assert_eq!(verifier_key("PeterNeumann", &key[1..]), NOTE_KEY);
         assert!(!is_signed(&NOTE.replace("answer", "Answer"), "PeterNeumann", &key[1..]));
+    }
+
+    #[test]
+    fn the_origin_names_the_ledger() {
+        let id = LedgerId::from_bytes([0xab; 16]);
+        assert_eq!(origin(&id), "concordat/abababababababababababababababab");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::model::{
 };
 
 mod directory;
+mod files;
 mod frame;
 mod index;
 mod open;
@@ -61,7 +62,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Segment<D: Disk> {
     writer: Mutex<Writer<D>>,
-    index: Arc<RwLock<Index<D::File>>>,
+    index: Arc<RwLock<Index<D>>>,
     durable: watch::Receiver<Durable>,
 }
 
@@ -83,7 +84,7 @@ impl<D: Disk> Segment<D> {
             }
         })?;
         let spare = open::prepare(&disk, &options)?;
-        let mut index = Index::new(options.tail_bytes_max);
+        let mut index = Index::new(disk.clone(), options.tail_bytes_max);
         let End { chain, last } = open::load(&disk, &mut index)?;
         let size = TreeSize::new(chain.next.number());
         let index = Arc::new(RwLock::new(index));
@@ -168,7 +169,7 @@ impl<D: Disk> Segment<D> {
     /// [`Fault::Corrupt`] if it does not match its checksum.
     pub fn attached(&self, position: Position) -> Result<Option<Attached>, Fault> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let span = index.span(position, 1, 0);
+        let span = index.span(position, 1, 0)?;
         drop(index);
         span.map(|span| span.attached()).transpose()
     }
@@ -184,7 +185,7 @@ impl<D: Disk> Segment<D> {
         let mut blocks = Vec::new();
         for position in positions {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            let span = index.span(position, 1, 0);
+            let span = index.span(position, 1, 0)?;
             drop(index);
             if let Some(span) = span {
                 blocks.extend(span.attachment()?);
@@ -243,7 +244,7 @@ impl<D: Disk> Segment<D> {
             if let Some(entries) = index.recent(position, BATCH_ENTRIES) {
                 return Ok(entries);
             }
-            let span = index.span(position, BATCH_ENTRIES, BATCH_BYTES);
+            let span = index.span(position, BATCH_ENTRIES, BATCH_BYTES)?;
             drop(index);
             span.map_or_else(|| Ok(Vec::new()), |span| span.entries())
         })

@@ -1,8 +1,8 @@
 //! Reads a ledger's directory from end to end without opening it: checks everything, changes nothing, takes no lock.
 //!
 //! It recomputes every checksum, leaf hash and attachment digest and the tree, and shows every entry to the caller, who
-//! knows what entries mean. A torn last group is reported, not mended: the next start drops it. While a node runs on the
-//! directory its end may be in motion: verify a copy, or again.
+//! knows what entries mean. A torn last group is reported, not mended: the next start drops it. A node may be running on
+//! the directory: what it had made durable before is in the report, and a group it is just writing may show as torn.
 
 use super::{
     Entry, Fault, Sealed,

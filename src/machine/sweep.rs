@@ -179,6 +179,7 @@ pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Ef
         }
         let Some(mut agreement) = state.tables.agreements.get(&id).cloned() else { break };
         agreement.status = Status::Ended;
+        agreement.ended_at = Some(end);
         state.put_agreement(&id, agreement);
         narrow(state, effects);
     }

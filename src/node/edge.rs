@@ -18,6 +18,7 @@ use crate::{
     },
     model::{
         id::{AgencyId, AliasId, ClientId, GroupName, RecordId, RecordTypeName},
+        order::UnixMillis,
         violation::Violation,
     },
     node::{
@@ -107,6 +108,91 @@ impl Node {
             }
             Err(refusal) => Ok(Err(refusal)),
         }
+    }
+
+    /// Whether a record would be refused now. Nothing is appended and no client is added.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault. The inner error is the refusal.
+    pub async fn check_publication(
+        &self,
+        asked: &Asked,
+        publication: &Publication,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        let agency = agency_of(asked)?;
+        let found = self
+            .read(|state| offers::found(state, agency, asked.request_id, &publication.record_type));
+        if found.before.is_some() {
+            return Ok(self.publish(asked, publication).await?.map(drop));
+        }
+        if !found.flows {
+            return Ok(Err(Refusal::NoActiveFlow));
+        }
+        let known = self.shared.index().known(agency, &publication.identifiers);
+        let (alias, key) = self.read(|state| {
+            let number = state.agency_number(agency);
+            let alias = number.zip(known).and_then(|(number, client)| {
+                state.alias(number, client, AliasKind::Own)
+            });
+            (alias, state.key_for(known, number, i32::from(pb::DisposalClass::Record)))
+        });
+        if let Some((alias, key)) = alias.zip(key.filter(|_| known.is_some())) {
+            let key = self.key(key).await?;
+            return self.check(asked, publish_kind(publication, alias, &key));
+        }
+        if let Some(before) = publication.supersedes {
+            // A client of whom the agency has published nothing is not the one of its earlier record.
+            let own = self.own_record(agency, before).is_some();
+            return Ok(Err(if own { Refusal::ClientDiffers } else { Refusal::NotAvailable }));
+        }
+        let client = ClientId::from_bytes(self.shared.entropy.bytes());
+        let client = Bytes::copy_from_slice(client.as_bytes());
+        self.check(asked, pb::command::Kind::AddClient(pb::AddClient { client }))
+    }
+
+    /// When the same request published before, if it did.
+    pub fn published_before(
+        &self,
+        asked: &Asked,
+        record_type: &RecordTypeName,
+    ) -> Option<UnixMillis> {
+        let agency = asked.agency()?;
+        self.read(|state| {
+            let found = offers::found(state, agency, asked.request_id, record_type);
+            state.record(found.record).map(|row| row.published_at)
+        })
+    }
+
+    /// The whole body of a version that the agency published itself, if it is the latest one: what a new version is held
+    /// against. `None` if it is not; then publishing over it is refused anyway.
+    ///
+    /// It costs an entry of its own and its sync, one read of the ledger and one unsealing: no sealed body is opened
+    /// without a durable command, not even for its publisher.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault.
+    pub async fn own_body(
+        &self,
+        asked: &Asked,
+        record: RecordId,
+    ) -> Result<Option<Bytes>, Failure> {
+        let agency = agency_of(asked)?;
+        if self.own_record(agency, record) != Some(true) {
+            return Ok(None);
+        }
+        let request_id = self.shared.entropy.request_id(self.now()?);
+        let asked = Asked { request_id, signature: None, ..asked.clone() };
+        let opened = self.open_record(&asked, record, pb::ReadReason::Quality).await?;
+        Ok(opened.ok().map(|outgoing| outgoing.body))
+    }
+
+    /// Whether a version that the agency published is the latest one; `None` if it published no such version.
+    fn own_record(&self, agency: &AgencyId, record: RecordId) -> Option<bool> {
+        self.read(|state| {
+            let row = state.record(record)?;
+            let own = state.agency_number(agency) == Some(row.publisher);
+            own.then(|| state.latest(row.first).is_some_and(|(latest, _)| latest == record))
+        })
     }
 
     async fn publish_sealed(

@@ -5,7 +5,10 @@
     reason = "a helper of tests may end a test, as tests themselves may"
 )]
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use concordat::{
     ledger::{
@@ -145,7 +148,7 @@ fn an_interrupted_erasure_is_finished_at_the_next_start() {
     };
     assert!(holds(&disk));
     let position = Position::new(u64::try_from(place).unwrap());
-    // The power goes after the mark is synced and before the zeros are written.
+    // The power goes after the mark is synced and before the rest is overwritten.
     disk.inject(concordat::ledger::disk::Trouble::PowerCut, 1_000);
     let ledger = open(&disk).unwrap();
     disk.inject(concordat::ledger::disk::Trouble::PowerCut, 3);
@@ -185,6 +188,33 @@ fn the_verifier_finds_what_the_ledger_holds() {
 }
 
 #[test]
+fn the_verifier_may_run_while_entries_are_appended_and_erased() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = OsDisk::create(directory.path()).unwrap();
+    let ledger = Segment::open(disk.clone(), tiny()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut dice = Dice(11);
+            for number in 0..120 {
+                ledger.append_blocking(dice.drafts(2)).unwrap();
+                ledger.erase_blocking(&[Position::new(dice.below(2 * number + 1))]).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            let before = ledger.head().0;
+            let report = verify(&disk, &mut |_, _| Ok(())).unwrap();
+            assert!(before <= report.entries);
+            if report.entries <= ledger.head().0 {
+                assert_eq!(ledger.root_at(report.entries).unwrap(), Some(report.root));
+            }
+        }
+    });
+    assert_eq!(verify(&disk, &mut |_, _| Ok(())).unwrap().root, ledger.head().1);
+}
+
+#[test]
 fn an_attachment_put_in_place_of_another_is_found() {
     let (disk, drafts) = filled(9, 20);
     let sealed = drafts.iter().filter_map(|draft| draft.sealed.clone());
@@ -203,6 +233,41 @@ fn an_attachment_put_in_place_of_another_is_found() {
     }
     let found = verify(&disk, &mut |_, _| Ok(()));
     assert!(matches!(found, Err(Fault::Corrupt(_))));
+}
+
+#[test]
+fn a_group_costs_one_write_and_one_sync() {
+    let disk = ForgetfulDisk::new();
+    let ledger = Segment::open(disk.clone(), Options { segment_bytes: 1 << 20, ..tiny() }).unwrap();
+    let mut dice = Dice(13);
+    ledger.append_blocking(dice.drafts(1)).unwrap();
+    for count in [1, 16, 256] {
+        let before = disk.changes();
+        ledger.append_blocking(dice.drafts(count)).unwrap();
+        assert_eq!(disk.changes() - before, 2);
+    }
+}
+
+#[test]
+fn a_ledger_of_many_segments_keeps_few_of_them_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().canonicalize().unwrap();
+    let disk = OsDisk::create(&path).unwrap();
+    let ledger = Segment::open(disk.clone(), tiny()).unwrap();
+    let mut dice = Dice(12);
+    let drafts = dice.drafts(600);
+    for pair in drafts.chunks(2) {
+        ledger.append_blocking(pair.to_vec()).unwrap();
+    }
+    assert!(80 < segments(&disk).len());
+    for _ in 0..2 {
+        let sealed: Vec<_> = drafts.iter().map(|draft| draft.sealed.clone()).collect();
+        assert_eq!(attachments(&ledger, TreeSize::new(600)), sealed);
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+            fs::read_link(entry.unwrap().path()).ok().filter(|link| link.starts_with(&path))
+        });
+        assert!(open.count() < 70);
+    }
 }
 
 #[test]

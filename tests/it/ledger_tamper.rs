@@ -12,6 +12,7 @@ use concordat::{
         checkpoint::Checkpoint,
         disk::{Disk, DiskFile, ForgetfulDisk},
         memory::Memory,
+        segment::{Options, Segment},
         tree::verify_consistency,
     },
     model::{
@@ -21,19 +22,22 @@ use concordat::{
 };
 use futures::executor::block_on;
 
-use crate::ledger_samples::{Dice, entries, open, read_file, segments};
+use crate::ledger_samples::{Dice, entries, open, read_file, segments, tiny};
 
-/// A small ledger of three segments with an erased attachment, and its head.
+/// A small ledger of three segments, the last with several groups, with an erased attachment; and its head.
 fn sample() -> (ForgetfulDisk, (TreeSize, Digest)) {
     let disk = ForgetfulDisk::new();
-    let ledger = open(&disk).unwrap();
+    let options = Options { segment_bytes: 4_096, ..tiny() };
+    let ledger = Segment::open(disk.clone(), options).unwrap();
     let mut dice = Dice(1);
-    let mut drafts = 0;
-    while segments(&disk).len() < 3 || drafts % 3 != 0 {
+    while segments(&disk).len() < 3 {
         ledger.append_blocking(dice.drafts(2)).unwrap();
-        drafts += 1;
     }
-    ledger.append_blocking(dice.drafts(2)).unwrap();
+    let mut large = dice.draft();
+    large.command = dice.bytes(700);
+    ledger.append_blocking(vec![large]).unwrap();
+    ledger.append_blocking(dice.drafts(1)).unwrap();
+    assert_eq!(segments(&disk).len(), 3);
     let found = entries(&ledger, ledger.head().0);
     let sealed = found.iter().find(|entry| entry.sealed_digest.is_some()).unwrap();
     ledger.erase_blocking(&[sealed.position]).unwrap();
@@ -72,8 +76,8 @@ fn every_flipped_bit_is_refused_or_without_effect() {
             }
         }
     }
-    // Only the empty space after the last group has no effect, and the zeros and marks of what was erased, which are
-    // put right.
+    // Only the empty space after the last group has no effect, and what an erased attachment was overwritten with, which
+    // is put right.
     let empty = read_file(&disk, names.last().unwrap()).len() - last_group(&disk).end;
     assert!(harmless <= empty + 330, "{harmless} of {empty}");
 }
@@ -123,22 +127,27 @@ fn a_shortened_or_missing_file_is_refused() {
 }
 
 #[test]
-fn segments_of_another_ledger_do_not_fit() {
-    let (disk, _) = sample();
-    let other = ForgetfulDisk::new();
-    let ledger = open(&other).unwrap();
-    let mut dice = Dice(2);
-    while segments(&other).len() < 3 {
-        ledger.append_blocking(dice.drafts(2)).unwrap();
-    }
-    drop(ledger);
-    for (name, foreign) in segments(&disk).iter().zip(segments(&other)) {
+fn a_segment_of_another_ledger_does_not_fit() {
+    let ledgers = [0, 1].map(|change| {
+        let disk = ForgetfulDisk::new();
+        let ledger = open(&disk).unwrap();
+        let mut dice = Dice(2);
+        while segments(&disk).len() < 4 {
+            let mut drafts = dice.drafts(2);
+            drafts[0].salt[0] ^= change;
+            ledger.append_blocking(drafts).unwrap();
+        }
+        disk
+    });
+    let [disk, other] = ledgers.map(|disk| disk.kill());
+    assert_eq!(segments(&disk), segments(&other));
+    for name in segments(&disk) {
         let disk = disk.kill();
-        let bytes = read_file(&other, &foreign);
-        let file = disk.open(name).unwrap();
+        let bytes = read_file(&other, &name);
+        let file = disk.open(&name).unwrap();
         file.truncate(0).unwrap();
         file.write_at(&bytes, 0).unwrap();
-        assert!(matches!(open(&disk), Err(Fault::Corrupt(_))));
+        assert!(matches!(open(&disk), Err(Fault::Corrupt(_))), "{name}");
     }
 }
 

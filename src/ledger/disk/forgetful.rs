@@ -13,10 +13,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use self::image::{Change, Dice, Image};
 use super::{Disk, DiskFile};
 
-/// How many bytes a disk writes at once or not at all.
-const SECTOR_BYTES: usize = 512;
+mod image;
 
 /// A disk in memory that forgets. Clones share it.
 #[derive(Clone)]
@@ -59,19 +59,6 @@ struct Model {
     changes: u64,
     locked: bool,
     powerless: bool,
-}
-
-#[derive(Clone, Default)]
-struct Image {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
-}
-
-#[derive(Clone)]
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    Length(usize),
 }
 
 #[derive(Clone)]
@@ -279,12 +266,7 @@ impl DiskFile for ForgetfulFile {
         let met = model.meet(Trouble::SyncFails);
         if !model.powerless {
             let image = model.image(self.image)?;
-            let changes = std::mem::take(&mut image.unsynced);
-            if met.is_ok() {
-                for change in &changes {
-                    change.apply(&mut image.durable);
-                }
-            }
+            if met.is_ok() { image.sync() } else { image.forget() }
         }
         met
     }
@@ -364,44 +346,6 @@ impl Model {
     }
 }
 
-impl Image {
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.bytes);
-        self.unsynced.push(change);
-    }
-
-    /// What a power cut leaves.
-    fn torn(&self, dice: &mut Dice) -> Self {
-        let mut bytes = self.durable.clone();
-        let kept = dice.below(self.unsynced.len().saturating_add(1));
-        let scattered = dice.below(2) == 0;
-        for change in self.unsynced.iter().take(kept) {
-            match change {
-                Change::Write { offset, bytes: written } if scattered => {
-                    scatter(&mut bytes, *offset, written, dice);
-                }
-                Change::Write { .. } | Change::Length(_) => change.apply(&mut bytes),
-            }
-        }
-        if let (false, Some(Change::Write { offset, bytes: written })) =
-            (scattered, self.unsynced.get(kept))
-        {
-            let prefix = dice.below(written.len().saturating_add(1));
-            write(&mut bytes, *offset, written.get(..prefix).unwrap_or_default());
-        }
-        Self { durable: bytes.clone(), bytes, unsynced: Vec::new() }
-    }
-}
-
-impl Change {
-    fn apply(&self, to: &mut Vec<u8>) {
-        match self {
-            Self::Write { offset, bytes } => write(to, *offset, bytes),
-            Self::Length(length) => to.resize(*length, 0),
-        }
-    }
-}
-
 impl NameChange {
     fn apply(&self, names: &mut BTreeMap<String, usize>) {
         match self {
@@ -417,49 +361,6 @@ impl NameChange {
                 names.remove(name);
             }
         }
-    }
-}
-
-/// `SplitMix64` (Steele, Lea, Flood 2014): all that a repeatable crash needs.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number less than `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        usize::try_from(self.roll().checked_rem(bound).unwrap_or(0)).unwrap_or(0)
-    }
-}
-
-/// Writes each sector of `written` or leaves it.
-fn scatter(to: &mut Vec<u8>, offset: usize, written: &[u8], dice: &mut Dice) {
-    let mut rest = written;
-    let mut at = offset;
-    while !rest.is_empty() {
-        let room = SECTOR_BYTES.saturating_sub(at.checked_rem(SECTOR_BYTES).unwrap_or(0));
-        let (sector, later) = rest.split_at(room.min(rest.len()));
-        if dice.below(2) == 0 {
-            write(to, at, sector);
-        }
-        at = at.saturating_add(sector.len());
-        rest = later;
-    }
-}
-
-fn write(to: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset.saturating_add(bytes.len());
-    if to.len() < end {
-        to.resize(end, 0);
-    }
-    if let Some(target) = to.get_mut(offset..end) {
-        target.copy_from_slice(bytes);
     }
 }
 

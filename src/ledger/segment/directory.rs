@@ -29,6 +29,8 @@ pub(super) const NEXT_NAME: &str = "next";
 pub(super) const SPARE_NAME: &str = "spare";
 const SEGMENT_SUFFIX: &str = ".segment";
 const STAMP_PREFIX: &str = "concordat ledger ";
+/// What an operating system copies at once.
+const PAGE_BYTES: usize = 4_096;
 
 /// The name of the segment that begins at `first`.
 pub(super) fn segment_name(first: Position) -> String {
@@ -77,12 +79,38 @@ pub(super) fn write_stamp(disk: &impl Disk) -> io::Result<()> {
 /// # Errors
 /// [`Fault::Corrupt`] if it is longer than any file of a ledger; [`Fault::Unusable`] if it cannot be read.
 pub(super) fn read_all(file: &impl DiskFile) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; length(file)?];
+    file.read_at(&mut bytes, 0).map_err(|error| unreadable(&error))?;
+    Ok(bytes)
+}
+
+/// All of a file that another process may be writing to: from its end to its start.
+///
+/// So no byte is older than one after it: a group that is being appended shows as a torn one, never as a hole before a
+/// whole one, and whoever sees an attachment overwritten sees its mark. A file that is cut down meanwhile, which happens
+/// once, is read again.
+///
+/// # Errors
+/// As [`read_all`].
+pub(super) fn read_backwards(file: &impl DiskFile) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let mut read = || {
+        bytes = vec![0; length(file)?];
+        for (number, page) in bytes.chunks_mut(PAGE_BYTES).enumerate().rev() {
+            let offset = u64::try_from(number.saturating_mul(PAGE_BYTES)).unwrap_or(u64::MAX);
+            file.read_at(page, offset).map_err(|error| unreadable(&error))?;
+        }
+        Ok(())
+    };
+    read().or_else(|_: Fault| read())?;
+    Ok(bytes)
+}
+
+fn length(file: &impl DiskFile) -> Result<usize, Fault> {
     let length = file.length().map_err(|error| unreadable(&error))?;
     let length = u32::try_from(length)
         .map_err(|_| Fault::Corrupt("a file is longer than a segment can be".to_owned()))?;
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    file.read_at(&mut bytes, 0).map_err(|error| unreadable(&error))?;
-    Ok(bytes)
+    Ok(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// The fault of a directory that cannot be read.

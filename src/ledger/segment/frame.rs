@@ -14,8 +14,9 @@
 //! One group is what one call appended: it is there as a whole or not at all. A group ends in bytes that are not zeros,
 //! so that a torn one is told from a damaged one (`scan.rs`). The checksums of groups and frames begin with the
 //! segment's stamp, which nobody outside can know, and a frame's covers its position: no content can be taken for
-//! structure. They do not cover attachments, which have their own, so that an attachment can be overwritten with zeros
-//! where it lies; its mark then says that it was erased.
+//! structure. They do not cover attachments, which have their own, so that an attachment can be overwritten where it
+//! lies. An erased one is all [`ERASED`] bytes, its mark first; not zeros, so that it is never taken for a write that
+//! was lost.
 
 use bytes::Bytes;
 
@@ -38,7 +39,7 @@ pub(super) const GROUP_BYTES: usize = 24;
 pub(super) const GROUP_END: [u8; 4] = *b"done";
 /// Where in a frame its leaf hash lies.
 pub(super) const LEAF_OFFSET: usize = 29;
-/// Eight of these mark an erased attachment; eight zeros one that is there.
+/// What an erased attachment is overwritten with. Eight of these are the mark; eight zeros mark one that is there.
 pub(super) const ERASED: u8 = 0xe5;
 /// The length of an attachment's mark.
 pub(super) const MARK_BYTES: usize = 8;
@@ -317,7 +318,8 @@ pub(super) fn is_erased(mark: &[u8]) -> Option<bool> {
     }
 }
 
-fn frame_checksum(stamp: &Stamp, position: Position, stated: &[u8]) -> u32 {
+/// The checksum of a frame: of everything after it up to the attachment.
+pub(super) fn frame_checksum(stamp: &Stamp, position: Position, stated: &[u8]) -> u32 {
     let seed = crc32c::crc32c_append(crc32c::crc32c(stamp), &position.number().to_be_bytes());
     crc32c::crc32c_append(seed, stated)
 }

@@ -6,19 +6,25 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use super::{
+    files::Files,
     frame::{self, Attached, Group, LEAF_OFFSET, Placed, Stamp},
     scan::Scanned,
 };
 use crate::{
-    ledger::{Entry, Fault, disk::DiskFile, tree::Tree},
+    ledger::{
+        Entry, Fault,
+        disk::{Disk, DiskFile},
+        tree::Tree,
+    },
     model::{digest::Digest, order::Position},
 };
 
 /// The durable content of a ledger.
 #[derive(Debug)]
-pub(super) struct Index<F> {
+pub(super) struct Index<D: Disk> {
     pub(super) tree: Tree,
-    parts: Vec<Part<F>>,
+    files: Files<D>,
+    parts: Vec<Part>,
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     tail_bytes_max: usize,
@@ -26,8 +32,7 @@ pub(super) struct Index<F> {
 
 /// One segment.
 #[derive(Debug)]
-struct Part<F> {
-    file: Arc<F>,
+struct Part {
     stamp: Stamp,
     first: Position,
     /// Where each frame starts.
@@ -50,10 +55,11 @@ pub(super) struct Span<F> {
 /// Where an attachment lies, erased or not.
 pub(super) type Block<F> = (Arc<F>, Range<usize>);
 
-impl<F: DiskFile> Index<F> {
-    pub(super) fn new(tail_bytes_max: usize) -> Self {
+impl<D: Disk> Index<D> {
+    pub(super) fn new(disk: D, tail_bytes_max: usize) -> Self {
         Self {
             tree: Tree::default(),
+            files: Files::new(disk),
             parts: Vec::new(),
             tail: VecDeque::new(),
             tail_bytes: 0,
@@ -62,10 +68,10 @@ impl<F: DiskFile> Index<F> {
     }
 
     /// Adds a segment that was read, or, with nothing in it, begun.
-    pub(super) fn push_part(&mut self, file: Arc<F>, header: &frame::Header, scanned: Scanned) {
+    pub(super) fn push_part(&mut self, header: &frame::Header, scanned: Scanned) {
         let Scanned { offsets, end, .. } = scanned;
         let (stamp, first) = (header.stamp, header.first);
-        self.parts.push(Part { file, stamp, first, offsets, end });
+        self.parts.push(Part { stamp, first, offsets, end });
     }
 
     /// Takes up a group that has become durable at byte `at` of the last segment.
@@ -94,15 +100,21 @@ impl<F: DiskFile> Index<F> {
         (!found.is_empty()).then_some(found)
     }
 
-    /// Up to `count` entries from `from` on that lie in one file, in about `bytes_max` bytes but at least one.
-    pub(super) fn span(&self, from: Position, count: usize, bytes_max: usize) -> Option<Span<F>> {
-        let (part, place) = self.locate(from)?;
-        let start = usize_of(*part.offsets.get(place)?);
+    /// Up to `count` entries from `from` on that lie in one file, in about `bytes_max` bytes but at least one; `None` if
+    /// `from` is beyond the end.
+    pub(super) fn span(
+        &self,
+        from: Position,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Span<D::File>>, Fault> {
+        let Some((part, rest)) = self.locate(from) else { return Ok(None) };
+        let start = rest.first().map_or(0, |offset| usize_of(*offset));
         let near = |offset: &&u32| usize_of(**offset).saturating_sub(start) <= bytes_max;
-        let rest = part.offsets.get(place..)?;
         let offsets: Vec<_> = rest.iter().take(count).take_while(near).copied().collect();
         let end = rest.get(offsets.len()).map_or(part.end, |next| usize_of(*next));
-        Some(Span { file: Arc::clone(&part.file), stamp: part.stamp, first: from, offsets, end })
+        let file = self.files.segment(part.first)?;
+        Ok(Some(Span { file, stamp: part.stamp, first: from, offsets, end }))
     }
 
     /// The leaf hashes of `range`, read from the files.
@@ -112,19 +124,22 @@ impl<F: DiskFile> Index<F> {
 
     /// The leaf hash of the entry at `position`.
     pub(super) fn leaf(&self, position: Position) -> Result<Digest, Fault> {
-        let missing = || Fault::Corrupt(format!("entry {position} is missing"));
-        let (part, place) = self.locate(position).ok_or_else(missing)?;
-        let offset = usize_of(*part.offsets.get(place).ok_or_else(missing)?);
+        let found = self.locate(position).and_then(|(part, rest)| Some((part, *rest.first()?)));
+        let (part, offset) =
+            found.ok_or_else(|| Fault::Corrupt(format!("entry {position} is missing")))?;
         let mut bytes = [0; 32];
-        read(&*part.file, &mut bytes, offset.saturating_add(LEAF_OFFSET))?;
+        let file = self.files.segment(part.first)?;
+        read(&*file, &mut bytes, usize_of(offset).saturating_add(LEAF_OFFSET))?;
         Ok(Digest::from_bytes(bytes))
     }
 
-    fn locate(&self, position: Position) -> Option<(&Part<F>, usize)> {
+    /// The segment that holds `position`, and where its entries from there on start: at least one.
+    fn locate(&self, position: Position) -> Option<(&Part, &[u32])> {
         let after = self.parts.partition_point(|part| part.first <= position);
         let part = self.parts.get(after.checked_sub(1)?)?;
         let place = position.number().checked_sub(part.first.number())?;
-        Some((part, usize::try_from(place).ok()?))
+        let rest = part.offsets.get(usize::try_from(place).ok()?..)?;
+        (!rest.is_empty()).then_some((part, rest))
     }
 }
 
@@ -203,25 +218,22 @@ fn usize_of(offset: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use super::*;
     use crate::{
-        ledger::{Draft, Space},
+        ledger::{Draft, Space, disk::ForgetfulDisk},
         model::order::UnixMillis,
     };
 
     #[test]
     fn the_tail_stays_within_its_bytes() {
-        let mut index = Index::<File>::new(10_000);
-        let file = Arc::new(tempfile::tempfile().unwrap());
+        let mut index = Index::new(ForgetfulDisk::new(), 10_000);
         let header = frame::Header {
             capacity: u32::MAX,
             first: Position::FIRST,
             stamp: [0; 16],
             root: Digest::default(),
         };
-        index.push_part(file, &header, Scanned::empty());
+        index.push_part(&header, Scanned::empty());
         for number in 0..100 {
             let draft = Draft {
                 proposed_at: UnixMillis::EPOCH,

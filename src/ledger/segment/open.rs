@@ -4,7 +4,7 @@
 //! and synced before anything of it is shown: the process that wrote it may have died, or been told that its sync
 //! failed, before it was durable.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{io, ops::Range};
 
 use super::{
     Options,
@@ -63,25 +63,22 @@ pub(super) struct End<F> {
 }
 
 /// Reads every segment into `index` and mends what a power cut left.
-pub(super) fn load<D: Disk>(disk: &D, index: &mut Index<D::File>) -> Result<End<D::File>, Fault> {
+pub(super) fn load<D: Disk>(disk: &D, index: &mut Index<D>) -> Result<End<D::File>, Fault> {
     let names = directory::segment_names(disk)?;
     let mut end = End { chain: Chain::default(), last: None };
     let mut tree = Tree::default();
     for (number, name) in names.iter().enumerate() {
         let last = number.saturating_add(1) == names.len();
-        let file = Arc::new(disk.open(name).map_err(|error| unreadable(&error))?);
+        let file = disk.open(name).map_err(|error| unreadable(&error))?;
+        let bytes = directory::read_all(&file)?;
         let read =
-            read_segment((name, &*file), last, &mut end.chain, &mut tree, &mut |_, _| Ok(()))?;
-        mend(&*file, &read, last)
+            read_segment((name, bytes), last, &mut end.chain, &mut tree, &mut |_, _| Ok(()))?;
+        mend(&file, &read, last)
             .map_err(|error| Fault::Broken(format!("could not mend `{name}`: {error}")))?;
         let Read { header, bytes, scanned } = read;
-        end.last = Some(Last {
-            file: Arc::clone(&file),
-            stamp: header.stamp,
-            capacity: bytes.len(),
-            end: scanned.end,
-        });
-        index.push_part(file, &header, scanned);
+        end.last =
+            Some(Last { file, stamp: header.stamp, capacity: bytes.len(), end: scanned.end });
+        index.push_part(&header, scanned);
     }
     index.tree = tree;
     Ok(end)
@@ -94,7 +91,7 @@ pub(super) fn erase(file: &impl DiskFile, attachments: &[Range<usize>]) -> io::R
     }
     file.sync()?;
     for attachment in attachments {
-        zero(file, attachment.start.saturating_add(MARK_BYTES)..attachment.end)?;
+        file.write_at(&vec![ERASED; attachment.len()], offset(attachment.start))?;
     }
     file.sync()
 }

@@ -3,16 +3,12 @@
 //! Opening and the offline verifier share it, so both refuse the same things.
 
 use super::{
-    directory::{read_all, read_stamp, segment_name, segment_names, unreadable},
+    directory::{read_backwards, read_stamp, segment_name, segment_names, unreadable},
     frame::{Attached, Frame, Header},
     scan::{Chain, Scanned, scan},
 };
 use crate::{
-    ledger::{
-        Entry, Fault,
-        disk::{Disk, DiskFile},
-        tree::Tree,
-    },
+    ledger::{Entry, Fault, disk::Disk, tree::Tree},
     model::order::UnixMillis,
 };
 
@@ -24,18 +20,17 @@ pub(super) struct Read {
     pub(super) scanned: Scanned,
 }
 
-/// Reads the segment `name` and checks all of it against what came before: `chain` and `tree`, which it moves on.
+/// Checks all `bytes` of the segment `name` against what came before: `chain` and `tree`, which it moves on.
 ///
 /// # Errors
 /// [`Fault::Corrupt`] for anything but a torn end of the `last` segment; what `visit` fails with.
 pub(super) fn read_segment(
-    (name, file): (&str, &impl DiskFile),
+    (name, bytes): (&str, Vec<u8>),
     last: bool,
     chain: &mut Chain,
     tree: &mut Tree,
     visit: &mut dyn FnMut(Frame, Attached) -> Result<(), Fault>,
 ) -> Result<Read, Fault> {
-    let bytes = read_all(file)?;
     let header = Header::decode(&bytes)?;
     let follows = header.first == chain.next
         && header.root == tree.root()
@@ -74,17 +69,28 @@ pub(in crate::ledger) fn read_ledger(
     if !read_stamp(disk)? {
         return Err(Fault::Unusable("there is no ledger".to_owned()));
     }
-    let segments = segment_names(disk)?;
+    let mut names = segment_names(disk)?;
     let mut chain = Chain::default();
     let mut found = Found::default();
-    for (number, name) in segments.iter().enumerate() {
-        let last = number.saturating_add(1) == segments.len();
+    let mut number: usize = 0;
+    while let Some(name) = names.get(number) {
         let file = disk.open_to_read(name).map_err(|error| unreadable(&error))?;
+        let last = number.saturating_add(1) == names.len();
+        let bytes = read_backwards(&file);
+        if last {
+            // A node may be writing here. If it has begun another segment, this one is complete now: read it again.
+            let now = segment_names(disk)?;
+            if names.len() < now.len() {
+                names = now;
+                continue;
+            }
+        }
         let mut show = |frame: Frame, attached| visit(&frame.entry, &attached);
-        let read = read_segment((name, &file), last, &mut chain, &mut found.tree, &mut show)?;
+        let read = read_segment((name, bytes?), last, &mut chain, &mut found.tree, &mut show)?;
         let held = u64::try_from(read.scanned.end).unwrap_or(u64::MAX);
         found.bytes = found.bytes.saturating_add(held);
         found.torn = read.scanned.torn;
+        number = number.saturating_add(1);
     }
     found.admitted_at = chain.admitted_at;
     Ok(found)

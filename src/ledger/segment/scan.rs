@@ -9,8 +9,7 @@
 use std::ops::Range;
 
 use super::frame::{
-    self, Attached, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header, MARK_BYTES,
-    Stamp,
+    self, Attached, ERASED, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header, Stamp,
 };
 use crate::{
     ledger::{Fault, leaf},
@@ -40,7 +39,7 @@ pub(super) struct Scanned {
     pub(super) last_group: Range<usize>,
     /// The bytes from `end` on that are not zeros: a torn group.
     pub(super) torn: bool,
-    /// Attachments that are marked as erased and are not yet zeros.
+    /// Attachments that are marked as erased and not yet overwritten.
     pub(super) half_erased: Vec<Range<usize>>,
 }
 
@@ -124,8 +123,8 @@ fn decode_group(stamp: &Stamp, group: GroupHeader, whole: &[u8]) -> Option<Vec<F
         let half_erased = match (&attached, frame.attachment) {
             (Attached::Erased, Some(start)) => {
                 let block = offset.checked_add(start)?..next;
-                let (mark, rest) = whole.get(block.clone())?.split_at_checked(MARK_BYTES)?;
-                (mark.contains(&0) || !is_zero(rest)).then_some(block)
+                let unfinished = whole.get(block.clone())?.iter().any(|byte| *byte != ERASED);
+                unfinished.then_some(block)
             }
             (Attached::Never | Attached::Present(_) | Attached::Erased, _) => None,
         };
@@ -194,4 +193,71 @@ fn is_zero(bytes: &[u8]) -> bool {
 
 fn corrupt(header: &Header, at: usize, what: &str) -> Fault {
     Fault::Corrupt(format!("{what} at byte {at} of the segment from position {}", header.first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{Draft, Space},
+        model::digest::Digest,
+    };
+
+    fn header() -> Header {
+        let (stamp, root) = ([7; 16], Digest::default());
+        Header { capacity: 4_096, first: Position::FIRST, stamp, root }
+    }
+
+    /// A group with every checksum right.
+    fn group(first: u64, admitted_at: u64) -> Vec<u8> {
+        let draft = Draft {
+            proposed_at: UnixMillis::new(admitted_at),
+            salt: [1; 16],
+            command: b"command".as_slice().into(),
+            sealed: None,
+            space: Space::Ordinary,
+        };
+        let first = Position::new(first);
+        frame::encode_group(&[7; 16], first, UnixMillis::EPOCH, vec![draft]).unwrap().bytes
+    }
+
+    fn scan_groups(groups: &[Vec<u8>]) -> Result<Scanned, Fault> {
+        let mut bytes = header().encode();
+        bytes.extend(groups.concat());
+        bytes.resize(4_096, 0);
+        scan(&bytes, &header(), true, &mut Chain::default(), &mut |_, _| Ok(()))
+    }
+
+    fn is_corrupt(groups: &[Vec<u8>], what: &str) -> bool {
+        matches!(scan_groups(groups), Err(Fault::Corrupt(cause)) if cause.starts_with(what))
+    }
+
+    #[test]
+    fn a_whole_segment_is_read_to_its_end() {
+        let scanned = scan_groups(&[group(0, 5), group(1, 5), group(2, 6)]).unwrap();
+        assert_eq!((scanned.offsets.len(), scanned.torn), (3, false));
+        assert_eq!(scanned.last_group.end, scanned.end);
+    }
+
+    #[test]
+    fn time_that_goes_back_is_corrupt() {
+        assert!(is_corrupt(&[group(0, 5), group(1, 4)], "an entry is earlier"));
+    }
+
+    #[test]
+    fn a_group_that_is_missing_or_repeated_is_corrupt() {
+        assert!(is_corrupt(&[group(0, 5), group(2, 5)], "a group is out of place"));
+        assert!(is_corrupt(&[group(0, 5), group(0, 5)], "a group is out of place"));
+    }
+
+    #[test]
+    fn a_leaf_hash_that_is_not_the_entrys_is_corrupt() {
+        let mut forged = group(0, 5);
+        forged[GROUP_BYTES + frame::LEAF_OFFSET] ^= 1;
+        let end = forged.len() - GROUP_END.len();
+        let checksum =
+            frame::frame_checksum(&[7; 16], Position::FIRST, &forged[GROUP_BYTES + 4..end]);
+        forged[GROUP_BYTES..GROUP_BYTES + 4].copy_from_slice(&checksum.to_be_bytes());
+        assert!(is_corrupt(&[forged], "an entry does not match its leaf hash"));
+    }
 }

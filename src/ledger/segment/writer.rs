@@ -36,7 +36,7 @@ use crate::{
 pub(super) struct Writer<D: Disk> {
     pub(super) disk: D,
     pub(super) options: Options,
-    pub(super) index: Arc<RwLock<Index<D::File>>>,
+    pub(super) index: Arc<RwLock<Index<D>>>,
     pub(super) durable: watch::Sender<Durable>,
     pub(super) chain: Chain,
     /// The segment that is written to. None before the first append.
@@ -52,7 +52,7 @@ pub(super) struct Writer<D: Disk> {
 /// The segment that is written to.
 #[derive(Debug)]
 pub(super) struct Last<F> {
-    pub(super) file: Arc<F>,
+    pub(super) file: F,
     pub(super) stamp: Stamp,
     pub(super) capacity: usize,
     pub(super) end: usize,
@@ -167,7 +167,7 @@ impl<D: Disk> Writer<D> {
         let stamp = Digest::of_parts("concordat.segment.stamp.v1", &parts).first_half();
         let stated = u32::try_from(capacity).map_err(|_| Claim::Full)?;
         let header = Header { capacity: stated, first, stamp, root };
-        let file = Arc::new(self.disk.open(NEXT_NAME)?);
+        let file = self.disk.open(NEXT_NAME)?;
         file.write_at(&header.encode(), 0)?;
         file.sync()?;
         self.disk.rename(NEXT_NAME, &segment_name(first))?;
@@ -177,7 +177,7 @@ impl<D: Disk> Writer<D> {
             last.file.truncate(u64::try_from(last.end).unwrap_or(u64::MAX))?;
         }
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.push_part(Arc::clone(&file), &header, Scanned::empty());
+        index.push_part(&header, Scanned::empty());
         self.last = Some(Last { file, stamp, capacity, end: HEADER_BYTES });
         Ok(())
     }

@@ -30,6 +30,8 @@ use crate::{
     pb::ledger::v1 as pb,
 };
 
+mod wording;
+
 /// The version of the Cedar schema that policies are written for.
 pub const SCHEMA_VERSION: u32 = 1;
 /// The schema as policies' authors read it.
@@ -203,6 +205,8 @@ pub fn canonical(text: &str) -> Result<String, Vec<String>> {
 /// # Errors
 /// Why the text cannot be a policy.
 pub fn examine(text: &str) -> Result<String, Unfit> {
+    // INVARIANT (depth): nothing is parsed whose depth is not bounded: the parser and validator recurse.
+    wording::shallow(text).map_err(|problem| Unfit::Invalid(vec![problem]))?;
     let policy = Policy::parse(None, text).map_err(|errors| {
         Unfit::Invalid(errors.iter().map(|error| format!("not one policy: {error}")).collect())
     })?;
@@ -229,7 +233,7 @@ pub fn examine(text: &str) -> Result<String, Unfit> {
     let canonical = printed(&policy).ok_or_else(|| {
         Unfit::Invalid(vec!["the policy has no canonical form; write it more plainly".to_owned()])
     })?;
-    problems.extend(foreign_words(&canonical));
+    problems.extend(wording::foreign(&canonical));
     if problems.is_empty() { Ok(canonical) } else { Err(Unfit::Invalid(problems)) }
 }
 
@@ -248,73 +252,6 @@ fn printed(policy: &Policy) -> Option<String> {
     let once = print(policy)?;
     let twice = print(&Policy::parse(None, &once).ok()?)?;
     (once == twice).then_some(once)
-}
-
-/// Every word that a policy may hold outside quotes.
-const WORDS: [&str; 34] = [
-    "forbid",
-    "principal",
-    "action",
-    "resource",
-    "context",
-    "when",
-    "unless",
-    "id",
-    "if",
-    "then",
-    "else",
-    "true",
-    "false",
-    "in",
-    "is",
-    "has",
-    "like",
-    "contains",
-    "containsAll",
-    "containsAny",
-    "isEmpty",
-    "Agency",
-    "FieldGroup",
-    "Action",
-    "kind",
-    "record_type",
-    "group",
-    "publisher",
-    "special_category",
-    "purpose",
-    "agreement",
-    "flow",
-    "basis",
-    "gate",
-];
-
-/// The greatest length of a quoted name, in bytes: three slugs and what parts them.
-const LITERAL_BYTES_MAX: usize = 3 * 63 + 2;
-
-/// A problem for every word and quoted text of a canonical policy that is neither the schema's nor a name, so that no
-/// words about a person ride in clear.
-fn foreign_words(canonical: &str) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (place, part) in canonical.split('"').enumerate() {
-        if place % 2 == 1 {
-            let plain = |b: u8| {
-                b.is_ascii_lowercase()
-                    || b.is_ascii_digit()
-                    || matches!(b, b'-' | b'_' | b'/' | b'*')
-            };
-            if LITERAL_BYTES_MAX < part.len() || !part.bytes().all(plain) {
-                problems.push(format!(
-                    "`{part}` is not a name: use lower-case letters, digits and `-`, `_`, `/`, `*`"
-                ));
-            }
-            continue;
-        }
-        let words = part.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        for word in words.filter(|word| !word.is_empty() && !WORDS.contains(word)) {
-            problems.push(format!("`{word}` is not a word of the published schema"));
-        }
-    }
-    problems
 }
 
 /// The base policy and those of one agency.

@@ -37,7 +37,7 @@ pub(in crate::machine) fn decide(
                 Some(number) => {
                     let row = state.agency(number).ok_or(Refusal::AgencyUnknown)?;
                     if row.keys.is_some() {
-                        return Err(Refusal::AlreadyExists);
+                        return Err(Refusal::AgencyExists);
                     }
                     number
                 }
@@ -49,7 +49,16 @@ pub(in crate::machine) fn decide(
                 Some(Invitation { secret_digest: *secret_digest, expires_at: *expires_at });
             let kind = i32::from(*kind);
             let id = agency.clone();
-            Ok(Change::Put(number, Agency { id, kind, invitation, keys: None, suspended: false }))
+            let agency = Agency {
+                id,
+                kind,
+                invitation,
+                keys: None,
+                suspended: false,
+                invited_at: context.now,
+                enrolled_at: None,
+            };
+            Ok(Change::Put(number, agency))
         }
         AgencyCommand::Enrol { secret, keys } => {
             let number = context.agency()?;
@@ -61,7 +70,8 @@ pub(in crate::machine) fn decide(
             if !open {
                 return Err(Refusal::InvitationInvalid);
             }
-            with_keys(state, number, agency, keys)
+            let agency = Agency { enrolled_at: Some(context.now), ..agency.clone() };
+            with_keys(state, number, &agency, keys)
         }
         AgencyCommand::Rotate { keys } => {
             let number = context.agency()?;
@@ -71,13 +81,16 @@ pub(in crate::machine) fn decide(
         AgencyCommand::Suspend { agency } => {
             context.operator()?;
             let (number, agency) = enrolled(state, agency)?;
+            if agency.suspended {
+                return Err(Refusal::AgencyState);
+            }
             Ok(Change::Narrow(number, Agency { suspended: true, ..agency.clone() }))
         }
         AgencyCommand::Resume { agency } => {
             context.operator()?;
             let (number, agency) = enrolled(state, agency)?;
             if !agency.suspended {
-                return Err(Refusal::NotSuspended);
+                return Err(Refusal::AgencyState);
             }
             Ok(Change::Widen(number, Agency { suspended: false, ..agency.clone() }))
         }

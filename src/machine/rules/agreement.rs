@@ -7,10 +7,10 @@
 //! INVARIANT (hash): an agreement is active only if each of its parties signed the hash of the one content that stands,
 //! with the key that the content names for it (`approve`).
 //!
-//! Agreement ids are one space for the whole exchange: drafting an id that strangers use is answered `ALREADY_EXISTS`,
-//! which tells that the slug is taken and nothing else. Every other command is answered `AGREEMENT_UNKNOWN`.
+//! Agreement ids are one space for the whole exchange: drafting an id that strangers use is answered `AGREEMENT_EXISTS`,
+//! which tells that the slug is taken and nothing else. Every other command is answered `NOT_AVAILABLE`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     machine::{
@@ -65,7 +65,8 @@ pub(in crate::machine) fn decide(
             let row = of_party(state, caller, id)?;
             hold(row, now, &[Status::Draft], Some(*version), Some(content_hash))?;
             still_to_come(now, row.expires_at)?;
-            (id, Agreement { status: Status::Proposed, ..row.clone() }, Then::Nothing)
+            let status = Status::Proposed;
+            (id, Agreement { status, proposed_at: Some(now), ..row.clone() }, Then::Nothing)
         }
         AgreementCommand::Approve { agreement: id, version, content_hash } => {
             let row = of_party(state, caller, id)?;
@@ -73,14 +74,18 @@ pub(in crate::machine) fn decide(
             approve(state, context, caller, id, row)?
         }
         AgreementCommand::Decline { agreement: id, version } => {
-            let row = of_party(state, caller, id)?;
-            hold(row, now, &[Status::Proposed], Some(*version), None)?;
-            (id, Agreement { status: Status::Declined, ..row.clone() }, Then::Nothing)
+            let mut row = of_party(state, caller, id)?.clone();
+            hold(&row, now, &[Status::Proposed], Some(*version), None)?;
+            let _approved = row.approvals.remove(&caller);
+            row.decided_at.insert(caller, now);
+            (id, Agreement { status: Status::Declined, ended_at: Some(now), ..row }, Then::Nothing)
         }
         AgreementCommand::Suspend { agreement: id } => {
             let mut row = of_party(state, caller, id)?.clone();
             hold(&row, now, &[Status::Active], None, None)?;
-            row.suspended_by.insert(caller);
+            if !row.suspended_by.insert(caller) {
+                return Err(Refusal::AgreementState);
+            }
             (id, row, Then::Narrow)
         }
         AgreementCommand::Resume { agreement: id } => {
@@ -94,7 +99,8 @@ pub(in crate::machine) fn decide(
         AgreementCommand::End { agreement: id } => {
             let row = of_party(state, caller, id)?;
             hold(row, now, &[Status::Draft, Status::Proposed, Status::Active], None, None)?;
-            (id, Agreement { status: Status::Ended, ..row.clone() }, Then::Narrow)
+            let status = Status::Ended;
+            (id, Agreement { status, ended_at: Some(now), ..row.clone() }, Then::Narrow)
         }
     };
     Ok(Change { id: id.clone(), row, then })
@@ -188,7 +194,7 @@ fn draft(
     content::purpose(wanted)?;
     let old = state.tables.agreements.get(id);
     if old.is_some_and(|old| !old.parties.contains_key(&caller)) {
-        return Err(Refusal::AlreadyExists);
+        return Err(Refusal::AgreementExists);
     }
     content::names_the_caller(state, caller, wanted)?;
     let version = match old {
@@ -214,6 +220,12 @@ fn draft(
         approvals: BTreeSet::new(),
         suspended_by: BTreeSet::new(),
         activated: Position::FIRST,
+        drafter: caller,
+        drafted_at: context.now,
+        proposed_at: None,
+        decided_at: BTreeMap::new(),
+        activated_at: None,
+        ended_at: None,
     })
 }
 
@@ -236,11 +248,13 @@ fn approve<'a>(
     if !row.approvals.insert(caller) {
         return Err(Refusal::AlreadyApproved);
     }
+    row.decided_at.insert(caller, context.now);
     // INVARIANT (hash): approvals are a subset of the parties, and all of one hash: a new draft starts with none.
     if row.approvals.len() < row.parties.len() {
         return Ok((id, row, Then::Nothing));
     }
     row.status = Status::Active;
     row.activated = context.position;
+    row.activated_at = Some(context.now);
     Ok((id, row, Then::Offer))
 }

@@ -42,7 +42,7 @@ pub(in crate::machine) fn decide(
         ClientCommand::OpenCaseload { client } => {
             let client = state.own_client(caller, *client).ok_or(Refusal::NotAvailable)?;
             if state.tables.caseload.contains(&(caller, client)) {
-                return Err(Refusal::AlreadyExists);
+                return Err(Refusal::AlreadyClaimed);
             }
             Ok(Change::Open(caller, client))
         }
@@ -90,12 +90,15 @@ pub(in crate::machine) fn perform(
             return Receipt::Answer(Remembered::Client(alias));
         }
         Change::Open(agency, client) => {
-            let case = Case { confirmed_by: None };
+            let (opened, opened_at) = (context.position, context.now);
+            let case = Case { confirmed_by: None, opened, opened_at, confirmed_at: None };
             state.tables.caseload.put(&mut state.journal, (agency, client), case);
         }
         Change::Confirm { claimant, client, by } => {
-            let case = Case { confirmed_by: Some(by) };
-            state.tables.caseload.put(&mut state.journal, (claimant, client), case);
+            state.tables.caseload.change(&mut state.journal, &(claimant, client), |case| {
+                case.confirmed_by = Some(by);
+                case.confirmed_at = Some(context.now);
+            });
             sweep::offer_client(state, client, &BTreeSet::from([claimant]), context.now, effects);
         }
         Change::End(agency, client) => {

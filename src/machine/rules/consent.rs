@@ -232,6 +232,9 @@ fn record(
         given_at: act.given_at,
         expires_at,
         withdrawn: BTreeMap::new(),
+        notice_digest: act.notice_digest,
+        recorded_at: context.now,
+        withdrawn_at: None,
     };
     Ok(Change::Record(id, Box::new(row)))
 }
@@ -257,9 +260,13 @@ fn withdraw(
             .filter(|recipients| recipients.is_subset(&row.recipients))
             .ok_or(Refusal::ConsentUnknown)?
     };
+    if recipients.iter().all(|recipient| row.withdrawn.contains_key(recipient)) {
+        return Err(Refusal::ConsentState);
+    }
     let mut row = row.clone();
     for recipient in recipients {
         let _first = row.withdrawn.entry(recipient).or_insert(context.position);
     }
+    row.withdrawn_at = Some(context.now);
     Ok(Change::Withdraw(id, Box::new(row)))
 }

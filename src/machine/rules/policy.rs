@@ -29,7 +29,10 @@ pub(in crate::machine) fn decide(
     let owner = context.agency()?;
     match command {
         PolicyCommand::Put { policy, text, schema_version } => {
-            if limit::POLICY_BYTES_MAX < text.len() || *schema_version != verdict::SCHEMA_VERSION {
+            if *schema_version != verdict::SCHEMA_VERSION {
+                return Err(Refusal::PolicySchemaUnknown);
+            }
+            if limit::POLICY_BYTES_MAX < text.len() {
                 return Err(Refusal::PolicyInvalid);
             }
             match verdict::examine(text) {
@@ -42,7 +45,8 @@ pub(in crate::machine) fn decide(
             if !known && limit::POLICIES_MAX <= state.policies_of(owner).count() {
                 return Err(Refusal::LimitReached);
             }
-            let row = Policy { text: text.clone(), schema_version: *schema_version };
+            let (text, schema_version) = (text.clone(), *schema_version);
+            let row = Policy { text, schema_version, put_at: context.now };
             Ok(Change::Put(owner, policy.clone(), row))
         }
         PolicyCommand::Remove { policy } => {

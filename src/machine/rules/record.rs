@@ -60,8 +60,8 @@ pub(in crate::machine) fn decide(
         let (client, record, version) = (publish.client, id, row.version);
         return Ok(Change::Known(Receipt::Published { record, client, version }));
     }
-    let record_type = state.type_number(&publish.record_type).ok_or(Refusal::GroupUnknown)?;
-    let known = state.record_type(record_type).ok_or(Refusal::GroupUnknown)?;
+    let record_type = state.type_number(&publish.record_type).ok_or(Refusal::TypeUnknown)?;
+    let known = state.record_type(record_type).ok_or(Refusal::TypeUnknown)?;
     let groups = known.set_of(&publish.groups).ok_or(Refusal::GroupUnknown)?;
     let client = state.own_client(publisher, publish.client).ok_or(Refusal::NotAvailable)?;
     if state.recipients_of(publisher, record_type).next().is_none() {

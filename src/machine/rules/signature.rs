@@ -6,11 +6,14 @@
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
-use crate::machine::{
-    apply::{Context, needs_signature},
-    command::{Command, Kind, agency::AgencyCommand},
-    outcome::Refusal,
-    state::{State, agency::Keys},
+use crate::{
+    machine::{
+        apply::{Context, needs_signature},
+        command::{Command, Kind, Signature, agency::AgencyCommand},
+        outcome::Refusal,
+        state::{State, agency::Keys},
+    },
+    model::digest::Digest,
 };
 
 /// Verifies the signature of a command that needs one.
@@ -39,11 +42,16 @@ pub(in crate::machine) fn verify(
         | Kind::Subscription(_) => None,
     };
     let keys = brought.as_ref().or(agency.keys.as_ref()).ok_or(Refusal::AgencyNotEnrolled)?;
-    if keys.fingerprint() != signature.key_fingerprint {
-        return Err(Refusal::SignatureInvalid);
-    }
     let statement = command.signed.statement(state.ledger(), &agency.id, command.request_id);
-    UnparsedPublicKey::new(&ED25519, keys.signing_key)
-        .verify(&statement, &signature.value)
-        .map_err(|_| Refusal::SignatureInvalid)
+    if holds(&keys.signing_key, signature, &statement) {
+        Ok(())
+    } else {
+        Err(Refusal::SignatureInvalid)
+    }
+}
+
+/// Whether a signature is by this raw Ed25519 public key, over this statement.
+pub fn holds(signing_key: &[u8; 32], signature: &Signature, statement: &[u8]) -> bool {
+    Digest::of_concatenation(&[signing_key]) == signature.key_fingerprint
+        && UnparsedPublicKey::new(&ED25519, signing_key).verify(statement, &signature.value).is_ok()
 }

@@ -45,7 +45,7 @@ pub(in crate::machine) fn decide(
             let agency = context.agency()?;
             let numbers: Option<BTreeSet<_>> =
                 types.iter().map(|name| state.type_number(name)).collect();
-            create(state, context, (agency, subscription), numbers.ok_or(Refusal::GroupUnknown)?)
+            create(state, context, (agency, subscription), numbers.ok_or(Refusal::TypeUnknown)?)
         }
         SubscriptionCommand::Remove { subscription } => {
             Ok(Change::Remove(own(state, context, subscription)?.0))
@@ -129,7 +129,7 @@ fn create(
         Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection => {}
     }
     if state.subscription_number(agency, id).is_some() {
-        return Err(Refusal::AlreadyExists);
+        return Err(Refusal::SubscriptionExists);
     }
     if limit::SUBSCRIPTIONS_MAX <= state.subscriptions_of(agency).count() {
         return Err(Refusal::LimitReached);
@@ -145,6 +145,8 @@ fn create(
         settled: 0,
         replays: Vec::new(),
         removed: false,
+        created_at: context.now,
+        acknowledged: 0,
     };
     Ok(Change::Create(SubscriptionNumber::after(last), row))
 }
@@ -225,6 +227,7 @@ fn take_back(
 /// Settles everything up to `through`, and what follows that will never be acknowledged.
 fn settle(state: &mut State, number: SubscriptionNumber, through: u64) {
     let Some(row) = state.subscription(number) else { return };
+    let acknowledged = acknowledged(state, number, row.settled, through);
     let mut settled = row.settled.max(through);
     let last = row.next_delivery.saturating_sub(1);
     for _ in 0..limit::WINDOW_RECORDS_MAX {
@@ -239,5 +242,17 @@ fn settle(state: &mut State, number: SubscriptionNumber, through: u64) {
         }
         settled = next;
     }
-    state.tables.subscriptions.change(&mut state.journal, &number, |row| row.settled = settled);
+    state.tables.subscriptions.change(&mut state.journal, &number, |row| {
+        row.settled = settled;
+        row.acknowledged = row.acknowledged.saturating_add(acknowledged);
+    });
+}
+
+/// How many deliveries after `settled`, up to `through`, left and were not refused.
+fn acknowledged(state: &State, number: SubscriptionNumber, settled: u64, through: u64) -> u64 {
+    let newly = (settled.saturating_add(1)..=through).filter(|delivery| {
+        let row = state.tables.deliveries.get(&(number, *delivery));
+        row.is_some_and(|row| row.fate == Fate::Sent)
+    });
+    u64::try_from(newly.count()).unwrap_or(u64::MAX)
 }

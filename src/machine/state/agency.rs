@@ -39,6 +39,10 @@ pub struct Agency {
     pub keys: Option<Keys>,
     /// Whether the operator suspended it.
     pub suspended: bool,
+    /// When it was invited, the last time.
+    pub invited_at: UnixMillis,
+    /// When it enrolled.
+    pub enrolled_at: Option<UnixMillis>,
 }
 
 /// An invitation to enrol.

@@ -44,6 +44,18 @@ pub struct Agreement {
     pub suspended_by: BTreeSet<AgencyNumber>,
     /// Where it became active; `Position::FIRST` before.
     pub activated: Position,
+    /// The party that drafted the version.
+    pub drafter: AgencyNumber,
+    /// When the version was drafted, the last time.
+    pub drafted_at: UnixMillis,
+    /// When it was proposed.
+    pub proposed_at: Option<UnixMillis>,
+    /// When each party approved or declined it.
+    pub decided_at: BTreeMap<AgencyNumber, UnixMillis>,
+    /// When it became active.
+    pub activated_at: Option<UnixMillis>,
+    /// When it was declined or ended.
+    pub ended_at: Option<UnixMillis>,
 }
 
 /// Where a version of an agreement stands.

@@ -4,7 +4,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{State, state::agency::AgencyNumber},
-    model::id::{AliasId, ClientId},
+    model::{
+        id::{AliasId, ClientId},
+        order::{Position, UnixMillis},
+    },
 };
 
 /// How an agency came to a name for a client.
@@ -31,6 +34,12 @@ pub struct Alias {
 pub struct Case {
     /// Who confirmed the claim; `None` until then.
     pub confirmed_by: Option<AgencyNumber>,
+    /// Where the claim was made.
+    pub opened: Position,
+    /// When the claim was made.
+    pub opened_at: UnixMillis,
+    /// When it was confirmed.
+    pub confirmed_at: Option<UnixMillis>,
 }
 
 impl State {

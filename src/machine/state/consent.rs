@@ -13,6 +13,7 @@ use crate::{
         },
     },
     model::{
+        digest::Digest,
         id::{ClientId, ConsentId},
         order::{Position, UnixMillis},
     },
@@ -53,6 +54,12 @@ pub struct Consent {
     pub expires_at: Option<UnixMillis>,
     /// For which recipients it was withdrawn, and where in the order.
     pub withdrawn: BTreeMap<AgencyNumber, Position>,
+    /// SHA-256 of the privacy notice that was shown.
+    pub notice_digest: Digest,
+    /// When it was recorded.
+    pub recorded_at: UnixMillis,
+    /// When it was last withdrawn.
+    pub withdrawn_at: Option<UnixMillis>,
 }
 
 impl State {

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{State, state::agency::AgencyNumber},
-    model::id::PolicyId,
+    model::{id::PolicyId, order::UnixMillis},
 };
 
 /// One policy of one agency.
@@ -14,6 +14,8 @@ pub struct Policy {
     pub text: String,
     /// The version of the Cedar schema it was written for.
     pub schema_version: u32,
+    /// When this text was put.
+    pub put_at: UnixMillis,
 }
 
 impl State {

@@ -23,6 +23,11 @@ use crate::{
 pub struct SubscriptionNumber(pub(super) u32);
 
 impl SubscriptionNumber {
+    /// The place itself, to order by.
+    pub(in crate::machine) const fn place(self) -> u32 {
+        self.0
+    }
+
     /// The number after `last`.
     pub(in crate::machine) fn after(last: Option<Self>) -> Self {
         Self(last.map_or(0, |last| last.0.saturating_add(1)))
@@ -50,6 +55,10 @@ pub struct Subscription {
     pub replays: Vec<(u64, u64)>,
     /// Whether it was removed; its rows then go step by step.
     pub removed: bool,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// How many deliveries were acknowledged.
+    pub acknowledged: u64,
 }
 
 impl Subscription {

@@ -209,7 +209,7 @@ fn the_operator_and_strangers_cannot_act_for_a_party() {
     }
     assert_eq!(world.propose("stranger", LEAVERS, stands), Err(Refusal::AgreementUnknown));
     let theirs = world.content(&["stranger", "sds"], vec![flow("to-sds", "stranger", &["sds"])]);
-    assert_eq!(world.draft("stranger", LEAVERS, theirs), Err(Refusal::AlreadyExists));
+    assert_eq!(world.draft("stranger", LEAVERS, theirs), Err(Refusal::AgreementExists));
     assert_eq!(world.approve("sds", "nowhere", stands), Err(Refusal::AgreementUnknown));
 }
 
@@ -312,8 +312,9 @@ fn the_purpose_is_one_for_which_client_data_are_shared() {
 
 #[test]
 fn a_flow_names_known_groups_and_parties() {
-    let unknown = Err(Refusal::GroupUnknown);
+    let unknown = Err(Refusal::TypeUnknown);
     assert_eq!(drafted_flow(|flow| flow.record_type = "nothing".to_owned()), unknown);
+    let unknown = Err(Refusal::GroupUnknown);
     assert_eq!(drafted_flow(|flow| flow.groups = owned(&["core", "nothing"])), unknown);
     let invalid = Err(Refusal::FlowInvalid);
     assert_eq!(drafted_flow(|flow| flow.publisher = "college".to_owned()), invalid);

@@ -83,7 +83,7 @@ fn a_claim_gives_nothing_until_a_publisher_confirms_it() {
     let college = world.add_client("college", client(1));
     assert_eq!(open(&mut world, "college", college), Ok(Receipt::DONE));
     assert!(!confirmed(&world, "college"));
-    assert_eq!(open(&mut world, "college", college), Err(Refusal::AlreadyExists));
+    assert_eq!(open(&mut world, "college", college), Err(Refusal::AlreadyClaimed));
     assert_eq!(confirm(&mut world, "council", council, "college"), Ok(Receipt::DONE));
     assert!(confirmed(&world, "college"));
     let again = confirm(&mut world, "council", council, "college");

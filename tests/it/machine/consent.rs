@@ -286,7 +286,7 @@ fn a_withdrawal_is_for_agencies_that_the_consent_names() {
 }
 
 #[test]
-fn consents_are_limited_and_withdrawals_are_not() {
+fn consents_of_one_recorder_are_limited_and_refusals_and_withdrawals_are_not() {
     let (mut world, alias) = world();
     let mut first = None;
     for _ in 0..limit::CONSENTS_PER_CLIENT_MAX {
@@ -295,7 +295,10 @@ fn consents_are_limited_and_withdrawals_are_not() {
         first = first.or(Some(consent));
     }
     let act = act(&world);
-    let more = world.apply("council", given(scope(alias), act));
+    let more = world.apply("council", given(scope(alias), act.clone()));
     assert_eq!(more.err(), Some(Refusal::LimitReached));
+    let college = world.add_client("college", client(1));
+    assert!(world.apply("college", given(scope(college), act.clone())).is_ok());
+    assert!(world.apply("council", refused(scope(alias), act)).is_ok());
     assert_eq!(world.apply("council", withdrawn(first.unwrap(), &[])), Ok(Receipt::DONE));
 }

@@ -296,13 +296,46 @@ fn broken_rows(world: &World, text: &str, other: &str) -> Verdict {
     let table = 6;
     let rows = world.state.to_rows().into_iter().map(|mut row| {
         if row.table == table {
-            let policy = |text: &str| Policy { text: text.to_owned(), schema_version: 1 };
-            assert_eq!(row.value.as_deref(), Some(&*borsh::to_vec(&policy(text)).unwrap()));
-            row.value = Some(borsh::to_vec(&policy(other)).unwrap().into());
+            let stored: Policy = borsh::from_slice(row.value.as_deref().unwrap()).unwrap();
+            assert_eq!(stored.text, text);
+            let policy = Policy { text: other.to_owned(), ..stored };
+            row.value = Some(borsh::to_vec(&policy).unwrap().into());
         }
         row
     });
     let mut broken = world.fork();
     broken.state = State::from_rows(rows).unwrap();
     verdict(&broken)
+}
+
+#[test]
+fn a_policy_that_would_exhaust_a_stack_is_refused_before_it_is_parsed() {
+    let mut world = world();
+    let wrap = |body: String| format!("forbid(principal, action, resource) when {{ {body} }};");
+    for text in [
+        wrap(vec!["resource.special_category"; 500].join(" || ")),
+        wrap(vec!["true"; 1_600].join(" && ")),
+        wrap(format!("{}true{}", "(".repeat(8_000), ")".repeat(8_000))),
+        wrap(format!("{}true{} == true", "[".repeat(4_000), "]".repeat(4_000))),
+        wrap(format!("{}true", "if true then true else ".repeat(600))),
+        wrap(format!("{}true{}", "!(".repeat(4_000), ")".repeat(4_000))),
+        wrap(format!("{}1 == 1", "1 + ".repeat(3_000))),
+        wrap(format!("resource{}.special_category", ".publisher".repeat(1_400))),
+        wrap(format!("{}true", "context has ".repeat(1_000))),
+        wrap(format!("{}true", "true == ".repeat(1_800))),
+        wrap(format!("{}true", "true < ".repeat(1_800))),
+        wrap(format!("{}resource", "resource in ".repeat(1_200))),
+        wrap(format!("{}resource", "resource is Agency in ".repeat(600))),
+        wrap(format!("{}\"a\"", "context.flow like ".repeat(800))),
+        wrap(format!("{}Agency::\"a\"", "Agency::".repeat(1_800))),
+        wrap(format!("[{}] == true", "true, ".repeat(2_500))),
+        format!("{}{}", "@id(\"a\") ".repeat(1_500), wrap("true".to_owned())),
+    ] {
+        assert!(text.len() <= limit::POLICY_BYTES_MAX + 64);
+        assert_eq!(world.apply("council", put(&text)), Err(Refusal::PolicyInvalid));
+    }
+    let names: Vec<String> = (0..1_300).map(|n| format!("\"flow-{n}\"")).collect();
+    let many = wrap(format!("[{}].contains(context.flow)", names.join(", ")));
+    let many = canonical(&many).unwrap();
+    assert_eq!(world.apply("council", put(&many)), Ok(Receipt::DONE));
 }

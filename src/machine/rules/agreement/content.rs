@@ -132,8 +132,8 @@ fn record_type<'a, 'b>(
     state: &'a State,
     flow: &'b command::Flow,
 ) -> Result<(&'a RecordType, &'b command::Flow), Refusal> {
-    let number = state.type_number(&flow.record_type).ok_or(Refusal::GroupUnknown)?;
-    let row = state.record_type(number).ok_or(Refusal::GroupUnknown)?;
+    let number = state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?;
+    let row = state.record_type(number).ok_or(Refusal::TypeUnknown)?;
     let _known = row.set_of(&flow.groups).ok_or(Refusal::GroupUnknown)?;
     Ok((row, flow))
 }
@@ -153,7 +153,7 @@ fn stored(
     }
     Ok(Flow {
         id: flow.id.clone(),
-        record_type: state.type_number(&flow.record_type).ok_or(Refusal::GroupUnknown)?,
+        record_type: state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?,
         publisher,
         recipients,
         groups: row.set_of(&flow.groups).ok_or(Refusal::GroupUnknown)?,

@@ -1,0 +1,138 @@
+//! The ledger as a caller sees it: which entries are its own, and what they are about by its own names.
+
+use crate::{
+    machine::{
+        Command,
+        command::{
+            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
+            consent::ConsentCommand, policy::PolicyCommand, record::RecordCommand,
+            subscription::SubscriptionCommand,
+        },
+        read::Viewer,
+        rules::{exchange::derived_from, record::record_id},
+        state::{State, client::AliasKind, record::RecordType},
+    },
+    model::id::{AgencyId, AgreementId, AliasId, ConsentId, PolicyId, RecordId, SubscriptionId},
+};
+
+/// Something that an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// An agency.
+    Agency(AgencyId),
+    /// An agreement.
+    Agreement(AgreementId),
+    /// A client, by the viewer's name.
+    Client(AliasId),
+    /// A version of a record.
+    Record(RecordId),
+    /// A consent or refusal.
+    Consent(ConsentId),
+    /// A policy of an agency's.
+    Policy(AgencyId, PolicyId),
+    /// A subscription of an agency's.
+    Subscription(AgencyId, SubscriptionId),
+}
+
+/// The record types in force, by name.
+pub fn record_types(state: &State) -> impl Iterator<Item = &RecordType> {
+    let numbers = state.indexes().type_numbers.values();
+    numbers.filter_map(|number| state.record_type(*number))
+}
+
+/// Whether the viewer asked for a command; the operator's are the node's own, too.
+pub fn asked_for(state: &State, viewer: Viewer, command: &Command) -> bool {
+    match (viewer, &command.actor) {
+        (Viewer::Agency(own), Actor::Agency(id)) => state.agency_number(id) == Some(own),
+        (Viewer::Operator, Actor::Operator | Actor::Node) => true,
+        (Viewer::Agency(_), Actor::Operator | Actor::Node)
+        | (Viewer::Operator, Actor::Agency(_))
+        | (Viewer::Unregistered, _) => false,
+    }
+}
+
+/// What a command of the viewer's own is about. For the node's own commands nothing is named.
+pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
+    let own = match &command.actor {
+        Actor::Agency(id) => id,
+        Actor::Operator => return of_operator(&command.kind),
+        Actor::Node => return Vec::new(),
+    };
+    let Some(number) = state.agency_number(own) else { return Vec::new() };
+    match &command.kind {
+        Kind::Agency(_) => vec![Resource::Agency(own.clone())],
+        Kind::Agreement(kind) => vec![Resource::Agreement(agreement(kind).clone())],
+        Kind::Consent(kind) => match kind {
+            ConsentCommand::Record { scope, .. } | ConsentCommand::Refuse { scope, .. } => {
+                let asked = (own.as_str(), command.request_id);
+                let id = ConsentId::derived(&derived_from("concordat.consent.v1", state, asked));
+                vec![Resource::Consent(id), Resource::Client(scope.client)]
+            }
+            ConsentCommand::Withdraw { consent, .. } => vec![Resource::Consent(*consent)],
+        },
+        Kind::Policy(PolicyCommand::Put { policy, .. } | PolicyCommand::Remove { policy }) => {
+            vec![Resource::Policy(own.clone(), policy.clone())]
+        }
+        Kind::Client(kind) => match kind {
+            ClientCommand::Add { client } => {
+                let alias = state.alias(number, *client, AliasKind::Own);
+                alias.map(Resource::Client).into_iter().collect()
+            }
+            ClientCommand::OpenCaseload { client } => vec![Resource::Client(*client)],
+            ClientCommand::ConfirmCaseload { client, agency }
+            | ClientCommand::EndCaseload { client, agency } => {
+                vec![Resource::Client(*client), Resource::Agency(agency.clone())]
+            }
+        },
+        Kind::Record(RecordCommand::Publish(publish)) => {
+            let record = record_id(state, own.as_str(), command.request_id);
+            vec![Resource::Record(record), Resource::Client(publish.client)]
+        }
+        Kind::Record(RecordCommand::Open(open)) => vec![Resource::Record(open.record)],
+        Kind::Subscription(kind) => of_subscription(own, kind),
+        Kind::Exchange(_) => Vec::new(),
+    }
+}
+
+fn of_operator(kind: &Kind) -> Vec<Resource> {
+    let agency = match kind {
+        Kind::Agency(
+            AgencyCommand::Invite { agency, .. }
+            | AgencyCommand::Suspend { agency }
+            | AgencyCommand::Resume { agency },
+        ) => agency,
+        Kind::Agency(AgencyCommand::Enrol { .. } | AgencyCommand::Rotate { .. })
+        | Kind::Exchange(_)
+        | Kind::Agreement(_)
+        | Kind::Consent(_)
+        | Kind::Policy(_)
+        | Kind::Client(_)
+        | Kind::Record(_)
+        | Kind::Subscription(_) => return Vec::new(),
+    };
+    vec![Resource::Agency(agency.clone())]
+}
+
+fn agreement(command: &AgreementCommand) -> &AgreementId {
+    match command {
+        AgreementCommand::Draft { agreement, .. }
+        | AgreementCommand::Propose { agreement, .. }
+        | AgreementCommand::Approve { agreement, .. }
+        | AgreementCommand::Decline { agreement, .. }
+        | AgreementCommand::Suspend { agreement }
+        | AgreementCommand::Resume { agreement }
+        | AgreementCommand::End { agreement } => agreement,
+    }
+}
+
+fn of_subscription(own: &AgencyId, command: &SubscriptionCommand) -> Vec<Resource> {
+    let subscription = match command {
+        SubscriptionCommand::Create { subscription, .. }
+        | SubscriptionCommand::Remove { subscription }
+        | SubscriptionCommand::Seek { subscription, .. }
+        | SubscriptionCommand::Acknowledge { subscription, .. } => subscription,
+        // The node's own.
+        SubscriptionCommand::Release(_) | SubscriptionCommand::NotSent { .. } => return Vec::new(),
+    };
+    vec![Resource::Subscription(own.clone(), subscription.clone())]
+}
