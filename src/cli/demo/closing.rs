@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::cli::{
     demo::{
-        cast::{COLLEGE, RECIPIENTS, SDS},
+        cast::{RECIPIENTS, SDS},
         leavers::{ROWS, SEED},
         play::{Play, count, hold, surprise},
     },
@@ -24,7 +24,7 @@ pub(super) struct Counts {
     pub(super) rows: usize,
     /// Forms published: one for each row that was right.
     pub(super) published: usize,
-    /// Rows refused, by reason.
+    /// Rows refused, by the field that was wrong.
     pub(super) refused: BTreeMap<String, usize>,
     /// Forms that ever reached a recipient, by recipient.
     pub(super) released: BTreeMap<&'static str, usize>,
@@ -57,8 +57,10 @@ impl Play {
                 let reason = reason.as_str_name().trim_start_matches("WITHHELD_REASON_");
                 *reasons.entry(reason.to_owned()).or_default() += 1;
             }
-            let why: Vec<_> =
-                reasons.iter().map(|(reason, number)| format!("{number} {}", spoken(reason))).collect();
+            let why: Vec<_> = reasons
+                .iter()
+                .map(|(reason, number)| format!("{number} {}", spoken(reason)))
+                .collect();
             if !why.is_empty() {
                 teller.item(&format!(
                     "{recipient} got nothing of {}: {}.",
@@ -212,7 +214,8 @@ impl Counts {
 }
 
 fn listed(reasons: &BTreeMap<String, usize>) -> String {
-    let each: Vec<_> = reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+    let each: Vec<_> =
+        reasons.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
     each.join(", ")
 }
 

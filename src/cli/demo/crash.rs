@@ -16,7 +16,7 @@ use crate::{
         },
         error::CliError,
     },
-    ledger::tree,
+    ledger::tree::verify_consistency,
     model::{digest::Digest, order::TreeSize},
 };
 
@@ -46,10 +46,13 @@ impl Play {
         for (local_id, again) in &requests {
             let record = self.council.publish_again(again).await?;
             if let Some(first) = answered.get(local_id) {
-                hold(*first == record, "an acknowledged record has another name after the restart")?;
+                hold(
+                    *first == record,
+                    "an acknowledged record has another name after the restart",
+                )?;
                 same += 1;
             }
-            self.forms.insert(local_id.clone(), record);
+            self.published(local_id, record);
         }
         teller.say(&format!(
             "The schools send {} with another occupation. While they are on their way the exchange is killed with \
@@ -85,7 +88,9 @@ impl Play {
     /// New versions of ordinary forms, each under a request of its own.
     fn corrections(&self) -> Result<Vec<(String, Again)>, CliError> {
         let ordinary = |leaver: &&Leaver| {
-            leaver.role == Role::Ordinary && leaver.at_school && self.forms.contains_key(&leaver.local_id)
+            leaver.role == Role::Ordinary
+                && leaver.at_school
+                && self.forms.contains_key(&leaver.local_id)
         };
         let chosen = self.cohort.leavers.iter().filter(ordinary).take(ON_THE_WAY);
         chosen
@@ -137,9 +142,9 @@ impl Play {
         };
         let path = self.operator.consistency(before.size, after.size).await?;
         let path = path.iter().map(|hash| digest(hash)).collect::<Result<Vec<_>, _>>()?;
-        let first = (TreeSize::new(before.size), digest(&before.root)?);
-        let second = (TreeSize::new(after.size), digest(&after.root)?);
-        proof::verify_consistency(first, second, &path)
+        let (from, to) = (digest(&before.root)?, digest(&after.root)?);
+        let sizes = (TreeSize::new(before.size), TreeSize::new(after.size));
+        verify_consistency((sizes.0, &from), (sizes.1, &to), &path)
             .map_err(|_| surprise("the ledger does not continue the one that was killed"))
     }
 

@@ -80,7 +80,9 @@ impl Desk {
     }
 
     fn context(&self, purpose: Purpose) -> Option<pb::RequestContext> {
-        self.session.context().map(|context| pb::RequestContext { purpose: purpose.into(), ..context })
+        self.session
+            .context()
+            .map(|context| pb::RequestContext { purpose: purpose.into(), ..context })
     }
 
     fn request(&self) -> RequestId {
@@ -218,7 +220,8 @@ impl Desk {
         debug_assert_eq!(self.name, OPERATOR, "the exchange refuses anybody else");
         let context = self.context(Purpose::Operation);
         let request = pb::GetCheckpointRequest { context, fresh: true };
-        let answer = LedgerServiceClient::new(self.session.channel()).get_checkpoint(request).await?;
+        let answer =
+            LedgerServiceClient::new(self.session.channel()).get_checkpoint(request).await?;
         answer.into_inner().checkpoint.ok_or_else(incomplete)
     }
 

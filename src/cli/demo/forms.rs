@@ -1,9 +1,14 @@
 //! The forms go out: the council imports its file, and everybody who may receives.
 
+use std::{collections::BTreeMap, process::Stdio};
+
+use serde_json::Value;
+use tokio::process::Command;
+
 use crate::cli::{
     demo::{
-        cast::{COLLEGE, PROVIDER, SDS},
-        leavers::{Leaver, Role},
+        cast::{COLLEGE, COUNCIL, PROVIDER, SDS},
+        leavers::{Leaver, ROWS, Role},
         minds::{groups_of, local_id, only_groups},
         play::{Play, count, hold, surprise},
     },
@@ -11,6 +16,68 @@ use crate::cli::{
 };
 
 impl Play {
+    /// The council imports its file, with the program's own `record import`.
+    pub(super) async fn import(&mut self) -> Result<(), CliError> {
+        let teller = self.teller;
+        teller.act("4  The forms");
+        let mut import = Command::new(&self.program);
+        import.arg("--home").arg(self.place.home()).args(["--as", COUNCIL, "--output", "ndjson"]);
+        import.args(["record", "import"]).arg(self.place.leavers());
+        let output = import.stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let output = output.map_err(|cause| CliError::file(&self.program, &cause))?;
+        let mut samples: BTreeMap<String, String> = BTreeMap::new();
+        for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.imported(line, &mut samples)?;
+        }
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let all = self.forms.len() + self.refused.len() == ROWS;
+        hold(all, &format!("the import did not answer for every row: {told}"))?;
+        teller.say(&format!(
+            "{COUNCIL} imports {}: {ROWS} rows, of which {} are published and {} are refused, each with its \
+             reason and what to do about it:",
+            self.place.leavers().display(),
+            self.forms.len(),
+            self.refused.len(),
+        ));
+        let mut reasons: BTreeMap<&String, usize> = BTreeMap::new();
+        for field in self.refused.values() {
+            *reasons.entry(field).or_default() += 1;
+        }
+        for (field, number) in reasons {
+            let sample = samples.get(field).map(String::as_str).unwrap_or_default();
+            teller.item(&format!("{}, {sample}", count(number, "row", "rows")));
+        }
+        teller.say(
+            "The refused rows are in a rejects file, to be put right and imported. A form is published once \
+             however often its file is imported.",
+        );
+        Ok(())
+    }
+
+    /// Notes what became of one row.
+    fn imported(
+        &mut self,
+        line: &[u8],
+        samples: &mut BTreeMap<String, String>,
+    ) -> Result<(), CliError> {
+        let unreadable = || surprise("a line of the import does not read");
+        let value: Value = serde_json::from_slice(line).map_err(|_| unreadable())?;
+        let number = value.get("row").and_then(Value::as_u64).ok_or_else(unreadable)?;
+        // Line 1 of the file names the columns.
+        let at = number.checked_sub(2).and_then(|at| usize::try_from(at).ok());
+        let leaver = at.and_then(|at| self.cohort.leavers.get(at)).ok_or_else(unreadable)?;
+        let local_id = leaver.local_id.clone();
+        if let Some(record) = value.pointer("/receipt/record").and_then(Value::as_str) {
+            self.published(&local_id, record.to_owned());
+            return Ok(());
+        }
+        let reason = value.pointer("/reasons/0").and_then(Value::as_str).ok_or_else(unreadable)?;
+        let field = reason.split_once(": ").map_or(reason, |(field, _)| field).to_owned();
+        samples.entry(field.clone()).or_insert_with(|| reason.to_owned());
+        self.refused.insert(number, field);
+        Ok(())
+    }
+
     /// What the first deliveries brought, and what they did not.
     pub(super) async fn deliver(&mut self) -> Result<(), CliError> {
         let teller = self.teller;
@@ -24,7 +91,8 @@ impl Play {
             count(to_sds.len(), "form", "forms"),
             groups_of(&to_sds).join(", "),
         ));
-        let yes = self.consents.keys().filter(|local_id| self.forms.contains_key(*local_id)).count();
+        let yes =
+            self.consents.keys().filter(|local_id| self.forms.contains_key(*local_id)).count();
         let to_college = self.receive_at_least(COLLEGE, yes).await?;
         hold(to_college.len() == yes, "the college did not get exactly what was consented")?;
         only_groups(&to_college, COLLEGE)?;
@@ -84,7 +152,10 @@ impl Play {
             exempted.name(),
         ));
         let at_risk = self.leaver(Role::AtRisk)?;
-        hold(self.forms.contains_key(&at_risk.local_id), "the form with a safe contact was refused")?;
+        hold(
+            self.forms.contains_key(&at_risk.local_id),
+            "the form with a safe contact was refused",
+        )?;
         teller.item(&format!(
             "{}'s address endangers somebody, so it lies in a field group of its own, which no flow names: it went \
              to nobody.",

@@ -178,7 +178,7 @@ impl Play {
         form.intention.get_or_insert_default().offer_status = OfferStatus::Offer.into();
         let again = self.council.again(&before, Bytes::from(form.encode_to_vec()));
         let record = self.council.publish_again(&again).await?;
-        self.forms.insert(leaver.local_id.clone(), record);
+        self.published(&leaver.local_id, record);
         Ok(())
     }
 

@@ -45,7 +45,10 @@ impl Play {
     }
 
     /// The agreement is drafted, proposed and approved by everybody.
-    pub(super) async fn agree(&mut self, keys: &BTreeMap<&'static str, Bytes>) -> Result<(), CliError> {
+    pub(super) async fn agree(
+        &mut self,
+        keys: &BTreeMap<&'static str, Bytes>,
+    ) -> Result<(), CliError> {
         let teller = self.teller;
         teller.act("2  An agreement");
         let draft = self.council.propose(content(keys, self.council.now())).await?;

@@ -109,7 +109,8 @@ fn said_row(said: &Said) -> Vec<String> {
         Speaker::Own => "self",
         Speaker::Parent => "parent",
     };
-    let cells = [local_id, scn, super::cast::COLLEGE, word, moment, speaker, &age_years.to_string()];
+    let cells =
+        [local_id, scn, super::cast::COLLEGE, word, moment, speaker, &age_years.to_string()];
     cells.map(ToOwned::to_owned).into()
 }
 

@@ -31,11 +31,12 @@ use crate::{
 pub(super) struct Play {
     pub(super) teller: Teller,
     pub(super) program: PathBuf,
+    // Before its place, so that it has ended when the place goes.
+    pub(super) exchange: Exchange,
     pub(super) place: Place,
     pub(super) caller: Caller,
     pub(super) today: Date,
     pub(super) cohort: Cohort,
-    pub(super) exchange: Exchange,
     pub(super) operator: Desk,
     pub(super) council: Desk,
     pub(super) sds: Desk,
@@ -49,7 +50,9 @@ pub(super) struct Play {
     pub(super) consents: BTreeMap<String, String>,
     /// The present version of each published form, by the council's id of the person.
     pub(super) forms: BTreeMap<String, String>,
-    /// Why rows were refused, by row number of the file.
+    /// Whose form each published version is.
+    pub(super) versions: BTreeMap<String, String>,
+    /// The field that was wrong in each refused row, by line of the file.
     pub(super) refused: BTreeMap<u64, String>,
 }
 
@@ -111,6 +114,7 @@ impl Play {
             received: BTreeMap::new(),
             consents: BTreeMap::new(),
             forms: BTreeMap::new(),
+            versions: BTreeMap::new(),
             refused: BTreeMap::new(),
         })
     }
@@ -127,6 +131,12 @@ impl Play {
         Ok(())
     }
 
+    /// Notes the present version of somebody's form.
+    pub(super) fn published(&mut self, local_id: &str, record: String) {
+        self.versions.insert(record.clone(), local_id.to_owned());
+        self.forms.insert(local_id.to_owned(), record);
+    }
+
     /// The first leaver who plays a part.
     pub(super) fn leaver(&self, role: Role) -> Result<Leaver, CliError> {
         self.cohort.with_role(role).cloned().ok_or_else(|| surprise("a part is not cast"))
@@ -139,7 +149,10 @@ impl Play {
     }
 
     /// Everything that waits for a recipient now is received and kept; gives what came.
-    pub(super) async fn receive(&mut self, recipient: &'static str) -> Result<Vec<Received>, CliError> {
+    pub(super) async fn receive(
+        &mut self,
+        recipient: &'static str,
+    ) -> Result<Vec<Received>, CliError> {
         let desk = match recipient {
             SDS => &self.sds,
             COLLEGE => &self.college,

@@ -104,8 +104,7 @@ impl Desk {
     /// Claims somebody for the agency's own caseload.
     pub(in super::super) async fn claim(&self, local_id: &str, scn: &str) -> Result<(), CliError> {
         let client = self.client(local_id, scn).await?;
-        let open =
-            ledger::OpenCaseload { client: Bytes::copy_from_slice(client.as_bytes()) };
+        let open = ledger::OpenCaseload { client: Bytes::copy_from_slice(client.as_bytes()) };
         let request = pb::OpenCaseloadRequest {
             context: self.context(Purpose::SchoolLeaverTransition),
             request_id: self.session.new_request(),
@@ -150,8 +149,7 @@ impl Desk {
             agency: agency.to_owned(),
         };
         let request = self.request();
-        let signature =
-            self.session.sign(request, &Kind::ConfirmCaseload(confirm.clone())).await?;
+        let signature = self.session.sign(request, &Kind::ConfirmCaseload(confirm.clone())).await?;
         let request = pb::ConfirmCaseloadRequest {
             context: self.context(Purpose::SchoolLeaverTransition),
             request_id: request_text(request),

@@ -7,11 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Desk;
 use crate::{
-    cli::{
-        demo::cast::RECORD_TYPE,
-        error::CliError,
-        session::incomplete,
-    },
+    cli::{demo::cast::RECORD_TYPE, error::CliError, session::incomplete},
     pb::{
         ledger::v1::{self as ledger, Purpose},
         v1::{
