@@ -15,6 +15,7 @@ pub mod caseload;
 pub mod consent;
 pub mod context;
 pub mod decision;
+pub mod exchange;
 pub mod gate;
 pub mod ledger;
 pub mod name;

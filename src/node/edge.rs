@@ -131,9 +131,9 @@ impl Node {
         let known = self.shared.index().known(agency, &publication.identifiers);
         let (alias, key) = self.read(|state| {
             let number = state.agency_number(agency);
-            let alias = number.zip(known).and_then(|(number, client)| {
-                state.alias(number, client, AliasKind::Own)
-            });
+            let alias = number
+                .zip(known)
+                .and_then(|(number, client)| state.alias(number, client, AliasKind::Own));
             (alias, state.key_for(known, number, i32::from(pb::DisposalClass::Record)))
         });
         if let Some((alias, key)) = alias.zip(key.filter(|_| known.is_some())) {

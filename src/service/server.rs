@@ -6,6 +6,7 @@
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use futures::StreamExt;
+use tokio::sync::watch;
 use tonic::transport::{Server, server::Router};
 use tonic_health::ServingStatus;
 
@@ -20,6 +21,7 @@ use crate::{
             agreement_service_server::AgreementServiceServer,
             caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
+            exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, policy_service_server::PolicyServiceServer,
             subscription_service_server::SubscriptionServiceServer,
         },
@@ -30,6 +32,7 @@ use crate::{
         caller::{CallerLayer, Served},
         caseload::Caseloads,
         consent::Consents,
+        exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
         policy::Policies,
@@ -59,6 +62,8 @@ pub struct Limits {
     pub connection_age_max: Option<Duration>,
     /// How many calls one caller may make.
     pub rate: Rate,
+    /// The rhythm of subscribers' streams.
+    pub pace: Pace,
 }
 
 impl Default for Limits {
@@ -74,6 +79,7 @@ impl Default for Limits {
             call_timeout: Duration::from_mins(1),
             connection_age_max: None,
             rate: Rate::default(),
+            pace: Pace::default(),
         }
     }
 }
@@ -92,8 +98,15 @@ pub async fn serve(
     let gate = GateLayer::new(node.clone());
     let callers = CallerLayer::new(node.clone(), trust, Rates::new(limits.rate));
     let server = bounded(&limits).layer(callers).layer(gate);
-    let router = with_services(server, &node)?;
+    let (stopping, stops) = watch::channel(false);
+    let exchange = Exchange::new(node.clone(), stops, limits.pace)?;
+    let router = with_services(server, &node, exchange)?;
     let incoming = incoming.map(|connection| Ok::<_, Infallible>(Served::new(connection)));
+    // Connections end when their streams do, so the streams are told first.
+    let shutdown = async move {
+        shutdown.await;
+        let _before = stopping.send_replace(true);
+    };
     router.serve_with_incoming_shutdown(incoming, shutdown).await?;
     Ok(())
 }
@@ -125,6 +138,7 @@ macro_rules! sized {
 fn with_services<L>(
     mut server: Server<L>,
     node: &Node,
+    exchange: Exchange,
 ) -> Result<Router<L>, Box<dyn std::error::Error + Send + Sync>>
 where
     L: Clone,
@@ -143,7 +157,7 @@ where
         .add_service(sized!(AgreementServiceServer, Agreements::new(node.clone())))
         .add_service(sized!(CaseloadServiceServer, Caseloads::new(node.clone())))
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
-        // .add_service(sized!(ExchangeServiceServer, Exchange::new(node.clone())))
+        .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
         .add_service(sized!(PolicyServiceServer, Policies::new(node.clone())))
         .add_service(sized!(SubscriptionServiceServer, Subscriptions::new(node.clone())));

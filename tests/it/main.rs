@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod exchange_publish;
+mod exchange_subscribe;
+mod harness;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;

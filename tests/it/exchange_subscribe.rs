@@ -1,0 +1,1 @@
+//! Subscribing over the network.

@@ -1,0 +1,460 @@
+//! The harness of the tests that speak gRPC: one exchange in this process, on loopback, under mutual TLS.
+//!
+//! Ledger, keyring, certificates, handshakes and HTTP/2 are real; only time stands still, at [`NOW`], unless a test lets
+//! it pass. Agencies, agreements and consents are set up through the node, so that a test about one service does not
+//! depend on the others; what a test is about goes over the network.
+
+#![expect(clippy::unwrap_used, reason = "an exchange that cannot be set up fails its test")]
+
+use std::{net::Ipv4Addr, path::Path, sync::Arc};
+
+use concordat::{
+    clock::{Entropy, SimulatedClock},
+    identity::{
+        acceptor::{Incoming, Limits as AcceptorLimits},
+        channel::Connector,
+        development::{DevelopmentAuthority, IssuedProfile},
+        file::ProfileFiles,
+        signing::SigningKey,
+        time::TimeSource,
+        trust::Trust,
+    },
+    keyring::{EpochId, Keyring, NewEpoch},
+    ledger::{
+        AnyLedger,
+        disk::OsDisk,
+        segment::{Options, Segment},
+    },
+    machine::{Outcome, Receipt, Refusal, State, outcome::Remembered},
+    model::{
+        digest::Digest,
+        id::{AgencyId, AliasId, ConsentId, LedgerId, RequestId},
+        order::UnixMillis,
+    },
+    node::{Asked, Founding, Node, Parts, Tasks, Who, found, statement},
+    pb::{
+        ledger::v1::{self as pb, AgencyKind, Purpose, command::Kind},
+        v1::{
+            RecordDraft, RequestContext, exchange_service_client::ExchangeServiceClient,
+            request_context::Actor,
+        },
+    },
+    record::registry::Registry,
+    seal::Secret,
+    service::{
+        exchange::Pace,
+        server::{Limits, serve},
+    },
+};
+use prost::Message;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::{Channel, Endpoint};
+
+/// 2026-12-01T09:00:00Z, when every test takes place unless it lets time pass.
+pub(crate) const NOW: UnixMillis = UnixMillis::new(1_796_115_600_000);
+/// One day, in milliseconds.
+pub(crate) const DAY_MS: u64 = 86_400_000;
+/// The record type that every exchange knows.
+pub(crate) const LEAVER_FORM: &str = "leaver-form";
+
+/// An exchange that runs in this process.
+pub(crate) struct Exchange {
+    pub(crate) node: Node,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) authority: DevelopmentAuthority,
+    pub(crate) operator: IssuedProfile,
+    pub(crate) clock: SimulatedClock,
+    pub(crate) address: String,
+    server: Option<Server>,
+    // Dropped last: everything above lies in it.
+    pub(crate) directory: TempDir,
+}
+
+struct Server {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// How an exchange of a test is set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Setup {
+    pub(crate) pace: Pace,
+    pub(crate) limits: Limits,
+}
+
+impl Exchange {
+    /// Starts an exchange as it runs in earnest.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    /// Starts an exchange with other bounds.
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = DevelopmentAuthority::create(&directory.path().join("certs"), NOW).unwrap();
+        authority.issue_server(&[], NOW).unwrap();
+        let operator = authority.issue_operator(NOW).unwrap();
+        let clock = SimulatedClock::new(NOW);
+        let (node, tasks) = begin(directory.path(), &clock, operator.certificate.fingerprint).await;
+        drop(tasks.spawn().unwrap());
+        let time = {
+            let clock = clock.clock();
+            TimeSource::new(move || clock.now())
+        };
+        let trust = Trust::open(authority.server_files(), time).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let incoming = Incoming::new(listener, Arc::clone(&trust), AcceptorLimits::default());
+        let address = format!("https://{}", incoming.local_address().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = {
+            let (node, trust) = (node.clone(), Arc::clone(&trust));
+            tokio::spawn(async move {
+                let shutdown = async move {
+                    let _dropped = stopped.await;
+                };
+                let limits = Limits { pace: setup.pace, ..setup.limits };
+                serve(node, trust, incoming, limits, shutdown).await.unwrap();
+            })
+        };
+        let server = Some(Server { stop, task });
+        Self { node, trust, authority, operator, clock, address, server, directory }
+    }
+
+    /// Issues a profile, invites and enrols an agency, and connects as it.
+    pub(crate) async fn agency(&self, id: &str, kind: AgencyKind) -> Agency {
+        let name: AgencyId = id.parse().unwrap();
+        let profile = self.authority.issue_agency(&name, NOW).unwrap();
+        let secret = b"an invitation's secret";
+        let invite = pb::InviteAgency {
+            agency: id.to_owned(),
+            kind: i32::from(kind),
+            secret_digest: Digest::of_concatenation(&[secret]).as_bytes().to_vec().into(),
+            expires_at_ms: self.clock.clock().now().plus(DAY_MS).millis(),
+        };
+        self.as_operator(Kind::InviteAgency(invite)).await.unwrap();
+        let channel = self.channel(&profile.directory).await;
+        let signing =
+            SigningKey::load(&ProfileFiles::in_directory(&profile.directory).signing_key).unwrap();
+        let (node, clock) = (self.node.clone(), self.clock.clone());
+        let agency = Agency { id: name, kind, profile, signing, channel, node, clock };
+        let keys = pb::AgencyKeys {
+            signing_key: agency.signing.public().to_vec().into(),
+            certificates: vec![agency.profile.certificate.fingerprint.as_bytes().to_vec().into()],
+        };
+        let enrol = pb::EnrolAgency { secret: secret.to_vec().into(), keys: Some(keys) };
+        agency.submit(Kind::EnrolAgency(enrol)).await.unwrap();
+        agency
+    }
+
+    /// Connects with the profile in `directory`.
+    pub(crate) async fn channel(&self, directory: &Path) -> Channel {
+        let time = TimeSource::fixed(self.clock.clock().now());
+        let connector = Connector::open(directory, time).unwrap();
+        let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
+        endpoint.connect_with_connector(connector).await.unwrap()
+    }
+
+    /// Submits a command as the operator.
+    pub(crate) async fn as_operator(&self, kind: Kind) -> Outcome {
+        let asked = Asked {
+            actor: Who::Operator,
+            purpose: Purpose::Operation,
+            staff: None,
+            request_id: self.node.entropy().request_id(self.clock.clock().now()),
+            signature: None,
+        };
+        self.node.submit(&asked, kind, None).await.unwrap()
+    }
+
+    /// Suspends an agency.
+    pub(crate) async fn suspend(&self, agency: &Agency) {
+        let suspend = pb::SuspendAgency { agency: agency.id.to_string(), ..Default::default() };
+        self.as_operator(Kind::SuspendAgency(suspend)).await.unwrap();
+    }
+
+    /// An agreement that every party drafted, proposed and approved.
+    pub(crate) async fn agree(&self, id: &str, parties: &[&Agency], flows: Vec<pb::Flow>) {
+        let [first, ..] = parties else { unreachable!("an agreement has parties") };
+        let party = |agency: &&Agency| pb::Party {
+            agency: agency.id.to_string(),
+            kind: i32::from(agency.kind),
+            key_fingerprint: agency.signing.fingerprint().as_bytes().to_vec().into(),
+        };
+        let content = pb::AgreementContent {
+            parties: parties.iter().map(party).collect(),
+            purpose: i32::from(Purpose::SchoolLeaverTransition),
+            flows,
+            expires_at_ms: self.clock.clock().now().plus(365 * DAY_MS).millis(),
+            text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
+        };
+        let agreement = id.to_owned();
+        let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
+        let drafted = first.submit(Kind::DraftAgreement(draft)).await;
+        let Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) = drafted else {
+            unreachable!("the draft is not sound: {drafted:?}");
+        };
+        let content_hash: bytes::Bytes = content_hash.as_bytes().to_vec().into();
+        let propose = pb::ProposeAgreement {
+            agreement: agreement.clone(),
+            version,
+            content_hash: content_hash.clone(),
+        };
+        first.submit(Kind::ProposeAgreement(propose)).await.unwrap();
+        for party in parties {
+            let approve = pb::ApproveAgreement {
+                agreement: agreement.clone(),
+                version,
+                content_hash: content_hash.clone(),
+            };
+            party.submit(Kind::ApproveAgreement(approve)).await.unwrap();
+        }
+    }
+
+    /// A council that publishes leaver forms and a national body that receives them by duty, with a subscription.
+    pub(crate) async fn partners(&self) -> (Agency, Agency) {
+        let council = self.agency("inverclyde-council", AgencyKind::Council).await;
+        let sds = self.agency("skills", AgencyKind::NationalBody).await;
+        self.agree("leavers", &[&council, &sds], vec![by_duty("duty", &council, &[&sds])]).await;
+        sds.subscribe_to("leavers").await;
+        (council, sds)
+    }
+
+    /// Stops the server and waits until every connection has ended.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(Server { stop, task }) = self.server.take() {
+            let _gone = stop.send(());
+            task.await.unwrap();
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(Server { task, .. }) = &self.server {
+            task.abort();
+        }
+        self.node.stop();
+    }
+}
+
+/// An agency that has enrolled, as its own systems see it.
+pub(crate) struct Agency {
+    pub(crate) id: AgencyId,
+    pub(crate) kind: AgencyKind,
+    pub(crate) profile: IssuedProfile,
+    pub(crate) signing: SigningKey,
+    /// Its connection to the exchange.
+    pub(crate) channel: Channel,
+    node: Node,
+    clock: SimulatedClock,
+}
+
+impl Agency {
+    /// A caller of the exchange service.
+    pub(crate) fn exchange(&self) -> ExchangeServiceClient<Channel> {
+        ExchangeServiceClient::new(self.channel.clone())
+    }
+
+    /// A new request id.
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.node.entropy().request_id(self.clock.clock().now())
+    }
+
+    /// A new request id, as requests carry it.
+    pub(crate) fn request(&self) -> String {
+        uuid::Uuid::from_bytes(*self.request_id().as_bytes()).to_string()
+    }
+
+    /// The name of a subscription of its own.
+    pub(crate) fn subscription(&self, id: &str) -> String {
+        format!("agencies/{}/subscriptions/{id}", self.id)
+    }
+
+    /// Submits a signed command in its name, beside the network.
+    pub(crate) async fn submit(&self, kind: Kind) -> Outcome {
+        let request_id = self.request_id();
+        let ledger = self.node.read(State::ledger);
+        let statement = statement(ledger, &self.id, request_id, &kind).unwrap();
+        let signature = pb::Signature {
+            key_fingerprint: self.signing.fingerprint().as_bytes().to_vec().into(),
+            value: self.signing.sign(&statement).unwrap().to_vec().into(),
+        };
+        let asked = Asked {
+            actor: Who::Agency(self.id.clone()),
+            purpose: purpose_of(&kind),
+            staff: None,
+            request_id,
+            signature: Some(signature),
+        };
+        self.node.submit(&asked, kind, None).await.unwrap()
+    }
+
+    /// Makes a subscription to leaver forms.
+    pub(crate) async fn subscribe_to(&self, id: &str) {
+        let create = pb::CreateSubscription {
+            subscription: id.to_owned(),
+            record_types: vec![LEAVER_FORM.to_owned()],
+        };
+        self.submit(Kind::CreateSubscription(create)).await.unwrap();
+    }
+
+    /// Records that a client of its own consented to `groups` going to `recipients`.
+    pub(crate) async fn record_consent(
+        &self,
+        client: AliasId,
+        groups: &[&str],
+        recipients: &[&Self],
+    ) -> Result<ConsentId, Refusal> {
+        let scope = pb::ConsentScope {
+            client: client.as_bytes().to_vec().into(),
+            publisher: self.id.to_string(),
+            record_type: LEAVER_FORM.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            recipients: recipients.iter().map(|agency| agency.id.to_string()).collect(),
+            gate: i32::from(pb::Gate::DataProtectionConsent),
+        };
+        let act = pb::ConsentAct {
+            grantor: i32::from(pb::Grantor::Self_),
+            authority: i32::from(pb::Authority::Unspecified),
+            age_years: 16,
+            method: i32::from(pb::ConsentMethod::Form),
+            given_at_ms: self.clock.clock().now().millis(),
+            notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
+        };
+        let record = pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
+        match self.submit(Kind::RecordConsent(record)).await? {
+            Receipt::Answer(Remembered::Consent(consent)) => Ok(consent),
+            other => unreachable!("not a consent: {other:?}"),
+        }
+    }
+
+    /// Withdraws a consent for every recipient.
+    pub(crate) async fn withdraw(&self, consent: ConsentId) {
+        let consent = consent.as_bytes().to_vec().into();
+        let withdraw = pb::WithdrawConsent { consent, recipients: Vec::new() };
+        self.submit(Kind::WithdrawConsent(withdraw)).await.unwrap();
+    }
+}
+
+/// A system's context for the purpose of the harness's agreements.
+pub(crate) fn context() -> Option<RequestContext> {
+    Some(RequestContext {
+        purpose: i32::from(Purpose::SchoolLeaverTransition),
+        actor: Some(Actor::Unattended(true)),
+        held_checkpoint: String::new(),
+    })
+}
+
+/// The invented leaver's form, about another client for each number.
+pub(crate) fn form(number: u32) -> concordat::pb::record::v1::LeaverForm {
+    let mut form = concordat::record::leaver_form::example();
+    let identity = form.identity.get_or_insert_default();
+    identity.scn = String::new();
+    identity.source_local_id = format!("IC-{number}");
+    form
+}
+
+/// A draft of a form.
+pub(crate) fn draft(form: &concordat::pb::record::v1::LeaverForm) -> RecordDraft {
+    RecordDraft {
+        record_type: LEAVER_FORM.to_owned(),
+        type_version: 0,
+        body: form.encode_to_vec().into(),
+        supersedes: String::new(),
+    }
+}
+
+/// A flow of the groups that a national body gets by duty, with no gate.
+pub(crate) fn by_duty(id: &str, publisher: &Agency, recipients: &[&Agency]) -> pb::Flow {
+    pb::Flow {
+        flow: id.to_owned(),
+        record_type: LEAVER_FORM.to_owned(),
+        publisher: publisher.id.to_string(),
+        recipients: recipients.iter().map(|agency| agency.id.to_string()).collect(),
+        groups: concordat::record::leaver_form::GROUPS_TO_SDS_BY_DUTY
+            .iter()
+            .map(|group| (*group).to_owned())
+            .collect(),
+        basis: i32::from(pb::LawfulBasis::LegalObligation),
+        special_condition: i32::from(pb::SpecialCondition::StatutoryPurposes),
+        legal_power: i32::from(pb::LegalPower::Post16Education2013S20),
+        gate: i32::from(pb::Gate::None),
+        caseload: i32::from(pb::CaseloadRule::None),
+        backfill: false,
+    }
+}
+
+/// A flow of the core of a form that waits for data protection consent.
+pub(crate) fn by_consent(id: &str, publisher: &Agency, recipients: &[&Agency]) -> pb::Flow {
+    pb::Flow {
+        groups: vec!["core".to_owned(), "identity".to_owned()],
+        basis: i32::from(pb::LawfulBasis::Consent),
+        special_condition: i32::from(pb::SpecialCondition::Unspecified),
+        legal_power: i32::from(pb::LegalPower::Unspecified),
+        gate: i32::from(pb::Gate::DataProtectionConsent),
+        ..by_duty(id, publisher, recipients)
+    }
+}
+
+/// The alias in a client's name, `clients/ALIAS`.
+pub(crate) fn alias(name: &str) -> AliasId {
+    name.strip_prefix("clients/").unwrap().parse().unwrap()
+}
+
+fn purpose_of(kind: &Kind) -> Purpose {
+    match kind {
+        Kind::CreateSubscription(_) => Purpose::SchoolLeaverTransition,
+        _ => Purpose::Administration,
+    }
+}
+
+/// Founds a ledger in `directory` and starts its node.
+async fn begin(directory: &Path, clock: &SimulatedClock, operator: Digest) -> (Node, Tasks) {
+    let entropy = Entropy::system();
+    let registry = Arc::new(Registry::built_in().unwrap());
+    let ledger_id = LedgerId::from_bytes(entropy.bytes());
+    let disk = OsDisk::create(&directory.join("ledger")).unwrap();
+    let options = Options { segment_bytes: 4 << 20, ..Options::default() };
+    let ledger = AnyLedger::Segment(Segment::open(disk, options).unwrap());
+    let epoch = NewEpoch {
+        id: EpochId::from_bytes(entropy.bytes()),
+        secret: Secret::from_bytes(entropy.bytes()),
+        opened_at: NOW,
+    };
+    let keyring = Keyring::create(&directory.join("keyring"), ledger_id, epoch).unwrap();
+    let checkpoint = SigningKey::from_seed(&[7; 32]).unwrap();
+    let founding = Founding {
+        ledger: ledger_id,
+        operator_certificate: operator,
+        checkpoint_key: checkpoint.public(),
+        record_types: registry
+            .record_types()
+            .map(|known| pb::RegisterRecordType {
+                name: known.name().to_string(),
+                version: known.version(),
+                groups: known
+                    .groups()
+                    .iter()
+                    .map(|group| pb::FieldGroup {
+                        name: group.name().to_string(),
+                        special_category: group.special_category(),
+                    })
+                    .collect(),
+            })
+            .collect(),
+    };
+    found(&ledger, &keyring, &clock.clock(), &entropy, &founding).await.unwrap();
+    let parts = Parts {
+        ledger,
+        state: State::empty(),
+        store: None,
+        keyring,
+        clock: clock.clock(),
+        entropy,
+        checkpoint_seed: [7; 32],
+        registry,
+    };
+    let (node, tasks, _beginning) = Node::start(parts).await.unwrap();
+    (node, tasks)
+}
