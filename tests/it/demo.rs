@@ -190,8 +190,7 @@ fn the_demo_stays_up_and_its_banner_runs_as_pasted() {
     assert_eq!(commands.len(), 4, "{banner}");
     for command in commands {
         let ends = if command.contains("record watch") { " --limit 1" } else { "" };
-        let output =
-            Command::new("sh").arg("-c").arg(format!("{command}{ends}")).output().unwrap();
+        let output = Command::new("sh").arg("-c").arg(format!("{command}{ends}")).output().unwrap();
         assert!(output.status.success(), "{command}: {}", said(&output));
     }
     let stop = Command::new("kill").args(["-INT", &playing.id().to_string()]).status().unwrap();

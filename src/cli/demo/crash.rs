@@ -39,6 +39,7 @@ impl Play {
         let requests = self.corrections()?;
         let answered = self.publish_until_killed(&requests).await?;
         self.exchange.restart().await?;
+        let replayed = self.exchange.replayed();
         self.reconnect().await?;
         let after = self.operator.checkpoint().await?;
         self.continues(&before, &after).await?;
@@ -57,11 +58,12 @@ impl Play {
         teller.say(&format!(
             "The schools send {} with another occupation. While they are on their way the exchange is killed with \
              SIGKILL: {} had been acknowledged, and nobody knows of the others. It is started again on its files \
-             in {}: the first {} entries of its ledger are those of the checkpoint that the operator had kept, \
-             proved by a consistency proof.",
+             in {}, and replays the {} its store did not hold yet. The first {} entries of its ledger are those \
+             of the checkpoint that the operator had kept: a consistency proof shows it.",
             count(requests.len(), "correction", "corrections"),
             answered.len(),
             self.place.data().display(),
+            count(replayed, "entry", "entries"),
             before.size,
         ));
         let mut came = BTreeMap::new();

@@ -64,16 +64,6 @@ impl Desk {
         Ok(Self { name, session })
     }
 
-    /// Who calls.
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The conversation itself.
-    pub(super) const fn session(&self) -> &Session {
-        &self.session
-    }
-
     /// The present time.
     pub(super) fn now(&self) -> UnixMillis {
         self.session.now()

@@ -32,7 +32,7 @@ pub(super) struct Exchange {
     log: PathBuf,
     address: SocketAddr,
     process: Child,
-    replayed: u64,
+    replayed: usize,
 }
 
 impl Exchange {
@@ -62,7 +62,7 @@ impl Exchange {
     }
 
     /// How many entries the last start replayed because the store did not hold them.
-    pub(super) const fn replayed(&self) -> u64 {
+    pub(super) const fn replayed(&self) -> usize {
         self.replayed
     }
 
@@ -97,7 +97,8 @@ impl Exchange {
                     .because(format!("its log is in `{}`", self.log.display())),
             });
         };
-        self.replayed = told.get("replayed").and_then(Value::as_u64).unwrap_or_default();
+        let replayed = told.get("replayed").and_then(Value::as_u64).unwrap_or_default();
+        self.replayed = usize::try_from(replayed).unwrap_or(usize::MAX);
         Ok(())
     }
 }
