@@ -196,7 +196,7 @@ impl Desk {
             record_types: vec![RECORD_TYPE.to_owned()],
         };
         let request = pb::CreateSubscriptionRequest {
-            context: self.context(Purpose::Administration),
+            context: self.context(Purpose::SchoolLeaverTransition),
             request_id: self.session.new_request(),
             create: Some(create),
             validate_only: false,
