@@ -25,10 +25,10 @@ use crate::{
     ledger::{AnyLedger, Draft, Fault, Sealed, Space, checkpoint::Checkpoint},
     machine::{
         self, Command, Outcome, Refusal, State,
-        command::{RULES_VERSION, SignedKind},
+        command::{Kind, RULES_VERSION, SignedKind, subscription::SubscriptionCommand},
     },
     model::{
-        id::{AgencyId, RequestId},
+        id::{AgencyId, RequestId, SubscriptionId},
         order::{Position, UnixMillis},
         violation::Violation,
     },
@@ -46,7 +46,7 @@ mod gate;
 mod keys;
 mod start;
 
-pub use delivery::{Deliveries, Ended, Outgoing};
+pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
 pub use gate::Gate;
 pub use start::{Beginning, Founding, Parts, Tasks, found};
@@ -268,6 +268,11 @@ impl Node {
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
+        if let Kind::Subscription(SubscriptionCommand::Acknowledge { subscription, .. }) =
+            &parsed.kind
+        {
+            self.tell_not_sent_first(asked, subscription).await?;
+        }
         let mut parts = self.actor_parts(asked).await?;
         if let Some(evidence) = evidence.filter(|evidence| !evidence.reference.is_empty()) {
             parts.push(self.evidence_part(asked, evidence).await?);
@@ -283,6 +288,37 @@ impl Node {
             Ok(Some(receipt)) => Some(Ok(receipt)),
             Err(refusal) => Some(Err(refusal)),
         })
+    }
+
+    /// Acknowledging a delivery also settles those before it, so those that did not leave are told first: otherwise a
+    /// crash in between would lose them.
+    async fn tell_not_sent_first(
+        &self,
+        asked: &Asked,
+        subscription: &SubscriptionId,
+    ) -> Result<(), Fault> {
+        let number = self.read(|state| {
+            state.subscription_number(state.agency_number(asked.agency()?)?, subscription)
+        });
+        match number {
+            Some(number) => clockwork::report_not_sent(self, Some(number)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Proposes a release in the name of one reader; stale if a newer one has taken over.
+    async fn submit_in_turn(
+        &self,
+        kind: pb::command::Kind,
+        turn: (&delivery::Slot, u64),
+    ) -> Result<Outcome, Fault> {
+        let command = own_command(kind);
+        let parsed =
+            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        if let Some(outcome) = self.settled(&parsed)? {
+            return Ok(outcome);
+        }
+        self.propose_in_turn(command, parsed, Vec::new(), Some(turn)).await
     }
 
     /// Proposes one of the node's own commands.
@@ -306,8 +342,24 @@ impl Node {
         parsed: Command,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
+        self.propose_in_turn(command, parsed, parts, None).await
+    }
+
+    async fn propose_in_turn(
+        &self,
+        command: pb::Command,
+        parsed: Command,
+        parts: Vec<pb::SealedPart>,
+        turn: Option<(&delivery::Slot, u64)>,
+    ) -> Result<Outcome, Fault> {
         let shared = &self.shared;
         let space = space(&parsed);
+        let queue = match space {
+            Space::Ordinary => &shared.ordinary,
+            Space::Reserved => &shared.urgent,
+        };
+        // A caller that goes away while it waits for a place leaves nothing behind.
+        let Ok(place) = queue.reserve().await else { return Err(Fault::Closed) };
         let sealed = (!parts.is_empty()).then(|| Sealed {
             salt: shared.entropy.bytes(),
             bytes: pb::Attachment { parts }.encode_to_vec().into(),
@@ -319,15 +371,26 @@ impl Node {
             sealed,
             space,
         };
-        let queue = match space {
-            Space::Ordinary => &shared.ordinary,
-            Space::Reserved => &shared.urgent,
-        };
-        // A caller that goes away while it waits for a place leaves nothing behind.
-        let Ok(place) = queue.reserve().await else { return Err(Fault::Closed) };
         let (answer, answered) = oneshot::channel();
-        shared.waiters().insert(draft.salt, Waiter { answer, command: Box::new(parsed) });
-        place.send(draft);
+        let salt = draft.salt;
+        let waiter = Waiter { answer, command: Box::new(parsed) };
+        let send = || {
+            shared.waiters().insert(salt, waiter);
+            place.send(draft);
+        };
+        match turn {
+            None => send(),
+            Some((slot, reader)) => {
+                if !slot.queue_for(reader, send) {
+                    return Ok(Err(Refusal::ReleaseStale));
+                }
+            }
+        }
+        // INVARIANT (told): the fault is set before the waiters are told, so one of the two sees the other.
+        if let Some(fault) = shared.fault.borrow().clone() {
+            let _gone = shared.waiters().remove(&salt);
+            return Err(fault);
+        }
         answered.await.unwrap_or(Err(Fault::Closed))
     }
 
@@ -415,10 +478,16 @@ impl Shared {
     /// Ends the node: everybody who waits is told, and nothing more is taken or released.
     fn break_down(&self, fault: &Fault) {
         tracing::error!(%fault, "the node can take nothing more");
+        // The first fault is the cause; what follows from it is not.
+        let _first = self.fault.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert_with(|| fault.clone());
+            first
+        });
+        // INVARIANT (told): see `propose_in_turn`.
         for (_, waiter) in std::mem::take(&mut *self.waiters()) {
             let _gone = waiter.answer.send(Err(fault.clone()));
         }
-        let _before = self.fault.send_replace(Some(fault.clone()));
         self.subscriptions.wake_all();
     }
 }

@@ -134,6 +134,18 @@ pub(super) fn offer_record(
     }
 }
 
+/// Queues a record again for one subscription if there is more of it to have.
+pub(super) fn offer_again(
+    state: &mut State,
+    number: SubscriptionNumber,
+    first: RecordId,
+    now: UnixMillis,
+) {
+    if missing(state, first, number, now).is_some() {
+        state.enqueue(number, first);
+    }
+}
+
 /// Takes out of the queues what a client's recipients may no longer have. What stays queued is struck in its turn.
 pub(super) fn prune_client(state: &mut State, client: ClientId, now: UnixMillis) {
     let records: BTreeSet<_> = state.records_of(client).collect();
@@ -164,6 +176,9 @@ pub(super) fn drop_subscription(
     if let Some(row) = state.subscription(number).cloned() {
         if let Some(ids) = state.indexes.subscription_numbers.get_mut(&row.agency) {
             let _removed = ids.remove(&row.id);
+            if ids.is_empty() {
+                let _none_left = state.indexes.subscription_numbers.remove(&row.agency);
+            }
         }
         state.tables.subscriptions.change(&mut state.journal, &number, |row| row.removed = true);
     }

@@ -3,17 +3,13 @@
 //!
 //! If it lags, nothing leaks: decisions compare dates with the entry's time and the send gate with the local clock.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     ledger::Fault,
     machine::{
         State,
-        state::{Attestable, SCHEMA},
+        state::{Attestable, SCHEMA, subscription::SubscriptionNumber},
     },
     model::{limit, order::Position},
     node::{Node, Shared},
@@ -38,6 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         };
         if !more {
             tokio::select! {
+                biased;
                 () = node.shared.clockwork.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -54,7 +51,7 @@ struct Due {
 
 /// Does what is due; tells whether there is more.
 async fn turn(node: &Node, attested: &mut Option<Position>) -> Result<bool, Fault> {
-    report_not_sent(node).await?;
+    report_not_sent(node, None).await?;
     let now = node.now()?;
     let due = node.read(|state| Due {
         tick: state.indexes().agreement_ends.first().is_some_and(|(end, _)| *end <= now),
@@ -86,17 +83,21 @@ fn attestable(state: &State, attested: Option<Position>) -> Option<Attestable> {
     state.chain().attestable.clone().filter(|known| attested.is_none_or(|at| at < known.position))
 }
 
-async fn report_not_sent(node: &Node) -> Result<(), Fault> {
-    let lost: BTreeSet<_> = node.shared.subscriptions.take_not_sent().into_iter().collect();
-    let mut by_subscription: BTreeMap<_, Vec<u64>> = BTreeMap::new();
-    for line in lost {
-        by_subscription.entry(line.subscription).or_default().push(line.delivery);
-    }
-    for (number, deliveries) in by_subscription {
+/// Says on the ledger what did not leave: of one subscription, or of all. Each line is remembered until it is said.
+pub(super) async fn report_not_sent(
+    node: &Node,
+    only: Option<SubscriptionNumber>,
+) -> Result<(), Fault> {
+    let all = node.shared.subscriptions.all_not_sent();
+    for (number, deliveries) in all {
+        if only.is_some_and(|only| only != number) {
+            continue;
+        }
         let Some((agency, subscription)) = node.read(|state| {
             let row = state.subscription(number)?;
             Some((state.agency(row.agency)?.id.to_string(), row.id.to_string()))
         }) else {
+            node.shared.subscriptions.told_not_sent(number, &deliveries);
             continue;
         };
         for chunk in deliveries.chunks(limit::RELEASE_LINES_MAX) {
@@ -106,6 +107,7 @@ async fn report_not_sent(node: &Node) -> Result<(), Fault> {
                 deliveries: chunk.to_vec(),
             });
             let _outcome = node.submit_own(kind, Vec::new()).await?;
+            node.shared.subscriptions.told_not_sent(number, chunk);
         }
     }
     Ok(())

@@ -5,8 +5,9 @@
 //! One reader per subscription: a newer one takes over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -51,6 +52,8 @@ pub enum Ended {
     TakenOver,
     /// The subscription was removed.
     Removed,
+    /// The subscription's place was moved.
+    Sought,
     /// The agency is suspended.
     Suspended,
     /// The infrastructure failed.
@@ -68,14 +71,40 @@ pub(super) struct NotSent {
 #[derive(Default)]
 pub(super) struct Wakes {
     slots: Mutex<BTreeMap<SubscriptionNumber, Arc<Slot>>>,
-    not_sent: Mutex<Vec<NotSent>>,
+    not_sent: Mutex<BTreeSet<NotSent>>,
 }
 
 /// One subscription's reader.
 #[derive(Default)]
-struct Slot {
+pub(super) struct Slot {
     notify: Notify,
     reader: AtomicU64,
+    /// Held while a release is queued, so that whatever a newer reader queues stands behind it.
+    turn: Mutex<()>,
+    /// How many streams are open on it: one, or a few while one takes over from another.
+    streams: AtomicU64,
+}
+
+impl Slot {
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues something in the name of a reader, unless a newer one has taken over.
+    pub(super) fn queue_for(&self, reader: u64, queue: impl FnOnce()) -> bool {
+        let _turn = self.take_turn();
+        let present = self.reader.load(Ordering::Acquire) == reader;
+        if present {
+            queue();
+        }
+        present
+    }
+
+    /// Takes over; tells how many readers there were before.
+    fn take_over(&self) -> u64 {
+        let _turn = self.take_turn();
+        self.reader.fetch_add(1, Ordering::AcqRel)
+    }
 }
 
 impl Wakes {
@@ -99,12 +128,29 @@ impl Wakes {
         }
     }
 
-    pub(super) fn note_not_sent(&self, line: NotSent) {
-        self.not_sent.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    fn not_sent(&self) -> MutexGuard<'_, BTreeSet<NotSent>> {
+        self.not_sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take_not_sent(&self) -> Vec<NotSent> {
-        std::mem::take(&mut *self.not_sent.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn note_not_sent(&self, line: NotSent) {
+        let _new = self.not_sent().insert(line);
+    }
+
+    /// What did not leave and is not on the ledger yet, by subscription.
+    pub(super) fn all_not_sent(&self) -> BTreeMap<SubscriptionNumber, Vec<u64>> {
+        let mut all: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+        for line in self.not_sent().iter() {
+            all.entry(line.subscription).or_default().push(line.delivery);
+        }
+        all
+    }
+
+    /// Notes that the ledger says so.
+    pub(super) fn told_not_sent(&self, subscription: SubscriptionNumber, deliveries: &[u64]) {
+        let mut not_sent = self.not_sent();
+        for delivery in deliveries {
+            let _told = not_sent.remove(&NotSent { subscription, delivery: *delivery });
+        }
     }
 }
 
@@ -116,6 +162,34 @@ pub struct Deliveries {
     number: SubscriptionNumber,
     slot: Arc<Slot>,
     reader: u64,
+    /// How often the place had been moved when this reader began.
+    seeks: u64,
+    /// The release that is under way. It is kept when whoever waits for it gives up, and finished by the next one.
+    releasing: Option<Releasing>,
+}
+
+type Releasing = Pin<Box<dyn Future<Output = Result<Step, Ended>> + Send>>;
+
+/// What one release came to.
+enum Step {
+    Outgoing(Vec<Outgoing>),
+    Again,
+    WindowFull,
+}
+
+/// A stream that is open on a subscription, until it is dropped.
+pub struct OpenStream(Arc<Slot>);
+
+impl fmt::Debug for OpenStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenStream")
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let _before = self.0.streams.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl fmt::Debug for Deliveries {
@@ -163,6 +237,12 @@ impl Node {
         Ok(u64::from_be_bytes(bytes))
     }
 
+    /// Whether a stream is open on a subscription.
+    pub fn is_streaming(&self, subscription: SubscriptionNumber) -> bool {
+        let slots = self.shared.subscriptions.slots();
+        slots.get(&subscription).is_some_and(|slot| 0 < slot.streams.load(Ordering::Acquire))
+    }
+
     /// Begins to read a subscription, after `resume` or after what is settled. What was released after that place and not
     /// acknowledged comes again, under new numbers and a new decision.
     ///
@@ -179,22 +259,22 @@ impl Node {
         };
         let found = self.read(|state| {
             let number = state.subscription_number(state.agency_number(&agency)?, subscription)?;
-            let row = state.subscription(number)?;
-            (row.purpose == i32::from(asked.purpose))
-                .then_some((number, row.settled, row.outstanding()))
-                .ok_or(Refusal::PurposeNotPermitted)
-                .map_or_else(|refusal| Some(Err(refusal)), |found| Some(Ok(found)))
+            Some((number, state.subscription(number)?.purpose))
         });
-        let (number, settled, outstanding) = match found {
-            None => return Ok(Err(Refusal::SubscriptionUnknown)),
-            Some(Err(refusal)) => return Ok(Err(refusal)),
-            Some(Ok(found)) => found,
-        };
+        let Some((number, purpose)) = found else { return Ok(Err(Refusal::SubscriptionUnknown)) };
+        if purpose != i32::from(asked.purpose) {
+            return Ok(Err(Refusal::PurposeNotPermitted));
+        }
         let slot = self.shared.subscriptions.slot(number);
-        let reader = slot.reader.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        let before = slot.take_over();
         slot.notify.notify_one();
+        let standing = self.read(|state| {
+            state.subscription(number).map(|row| (row.settled, row.outstanding()))
+        });
+        let (settled, outstanding) = standing.unwrap_or_default();
         let after = resume.unwrap_or(settled);
-        if outstanding != 0 || after != settled {
+        // A release of the reader before may still be on its way: the move is ordered behind it and repeats it.
+        if before != 0 || outstanding != 0 || after != settled {
             let kind = pb::command::Kind::SeekSubscription(pb::SeekSubscription {
                 subscription: subscription.to_string(),
                 after_delivery: after,
@@ -203,8 +283,11 @@ impl Node {
                 return Ok(Err(refusal));
             }
         }
+        let seeks = self.read(|state| state.subscription(number).map_or(0, |row| row.seeks));
         let (node, subscription) = (self.clone(), subscription.clone());
-        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader }))
+        let reader = before.saturating_add(1);
+        let releasing = None;
+        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, seeks, releasing }))
     }
 }
 
@@ -218,6 +301,12 @@ impl Deliveries {
     /// The subscription that is read.
     pub fn number(&self) -> SubscriptionNumber {
         self.number
+    }
+
+    /// Notes that a stream is open on the subscription, as its agency is shown.
+    pub fn stream(&self) -> OpenStream {
+        let _before = self.slot.streams.fetch_add(1, Ordering::AcqRel);
+        OpenStream(Arc::clone(&self.slot))
     }
 
     /// The next records, 1 to `credit` of them; waits until there are any.
@@ -238,24 +327,46 @@ impl Deliveries {
 
     /// The records that can be released now, at most `credit` of them; none if there are none.
     ///
+    /// Dropping the future loses nothing: the next call goes on with what it was doing, whatever credit it was given.
+    ///
     /// # Errors
     /// Why there will be none.
     pub async fn take(&mut self, credit: usize) -> Result<Vec<Outgoing>, Ended> {
         loop {
-            let Look::Lines(candidates) = self.look(credit)? else { return Ok(Vec::new()) };
-            let Candidates { first_delivery, lines, stale } = candidates;
-            let grants: BTreeMap<_, _> =
-                lines.iter().map(|line| (line.record.clone(), line.grants.clone())).collect();
-            let lines: Vec<_> =
-                lines.into_iter().chain(stale).take(limit::RELEASE_LINES_MAX).collect();
-            let kind = pb::command::Kind::ReleaseRecords(pb::ReleaseRecords {
-                agency: self.agency.to_string(),
-                subscription: self.subscription.to_string(),
-                first_delivery,
-                lines,
-            });
-            let outcome = self.node.submit_own(kind, Vec::new()).await.map_err(Ended::Fault)?;
-            match outcome {
+            if self.releasing.is_none() {
+                let Look::Lines(candidates) = self.look(credit)? else { return Ok(Vec::new()) };
+                self.releasing = Some(self.release(candidates));
+            }
+            let step = match &mut self.releasing {
+                Some(releasing) => releasing.as_mut().await,
+                None => Ok(Step::Again),
+            };
+            self.releasing = None;
+            match step? {
+                Step::Outgoing(outgoing) => return Ok(outgoing),
+                Step::WindowFull => return Ok(Vec::new()),
+                Step::Again => {}
+            }
+        }
+    }
+
+    /// Proposes a release and unseals what survives.
+    fn release(&self, candidates: Candidates) -> Releasing {
+        let Candidates { first_delivery, lines, stale } = candidates;
+        let grants: BTreeMap<_, _> =
+            lines.iter().map(|line| (line.record.clone(), line.grants.clone())).collect();
+        let lines: Vec<_> =
+            lines.into_iter().chain(stale).take(limit::RELEASE_LINES_MAX).collect();
+        let kind = pb::command::Kind::ReleaseRecords(pb::ReleaseRecords {
+            agency: self.agency.to_string(),
+            subscription: self.subscription.to_string(),
+            first_delivery,
+            lines,
+        });
+        let (node, slot, reader) = (self.node.clone(), Arc::clone(&self.slot), self.reader);
+        Box::pin(async move {
+            let outcome = node.submit_in_turn(kind, (&slot, reader)).await;
+            match outcome.map_err(Ended::Fault)? {
                 Ok(Receipt::Released(released)) if !released.is_empty() => {
                     let lines = released
                         .into_iter()
@@ -264,13 +375,13 @@ impl Deliveries {
                             (line, grants.get(&record).cloned().unwrap_or_default())
                         })
                         .collect();
-                    return self.node.unseal(lines).await.map_err(Ended::Fault);
+                    node.unseal(lines).await.map(Step::Outgoing).map_err(Ended::Fault)
                 }
-                Ok(_) | Err(Refusal::ReleaseStale) => {} // look again
-                Err(Refusal::WindowFull) => return Ok(Vec::new()),
-                Err(_) => return Err(Ended::Removed),
+                Ok(_) | Err(Refusal::ReleaseStale) => Ok(Step::Again),
+                Err(Refusal::WindowFull) => Ok(Step::WindowFull),
+                Err(_) => Err(Ended::Removed),
             }
-        }
+        })
     }
 
     fn look(&self, credit: usize) -> Result<Look, Ended> {
@@ -284,6 +395,9 @@ impl Deliveries {
         self.node.read(|state| {
             let row = state.subscription(self.number).filter(|row| !row.removed);
             let row = row.ok_or(Ended::Removed)?;
+            if row.seeks != self.seeks {
+                return Err(Ended::Sought);
+            }
             if !state.agency(row.agency).is_some_and(Agency::in_force) {
                 return Err(Ended::Suspended);
             }

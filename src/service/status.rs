@@ -387,14 +387,16 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_says_what_to_do_and_names_its_reason() {
+    fn every_refusal_has_a_message_and_names_its_reason() {
         for refusal in Refusal::ALL {
             let status = refused(*refusal, "draft", "");
             let details = status.get_error_details();
             let info = details.error_info().unwrap();
             assert_eq!((info.reason.as_str(), info.domain.as_str()), (refusal.reason(), DOMAIN));
             assert_eq!(status.code(), code(reason(*refusal)));
-            assert!(status.message().contains([';', ',']), "{refusal:?}: {}", status.message());
+            let message = status.message();
+            assert!(message.starts_with(|c: char| c.is_ascii_lowercase()), "{message}");
+            assert!(!message.ends_with('.') && 20 < message.len(), "{message}");
         }
     }
 

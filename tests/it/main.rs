@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
 mod harness;
@@ -13,7 +14,15 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod properties;
 mod seal_parts;
+mod service_agency;
+mod service_agreement;
+mod service_bench;
+mod service_callers;
+mod service_ledger;
+mod service_person;
+mod simulation;
 mod store_rows;
 mod tidy;
 mod tls_bench;

@@ -95,6 +95,7 @@ pub(in crate::machine) fn perform(
             state.tables.subscriptions.change(&mut state.journal, &number, |row| {
                 row.settled = row.next_delivery.saturating_sub(1);
                 row.replays = replays;
+                row.seeks = row.seeks.saturating_add(1);
             });
             effects.push(Effect::Wake(number));
         }
@@ -144,6 +145,7 @@ fn create(
         next_delivery: 1,
         settled: 0,
         replays: Vec::new(),
+        seeks: 0,
         removed: false,
         created_at: context.now,
         acknowledged: 0,

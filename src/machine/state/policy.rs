@@ -42,6 +42,9 @@ impl State {
         self.verdicts.forget(agency);
         if let Some(ids) = self.indexes.policies_by_agency.get_mut(&agency) {
             let _removed = ids.remove(id);
+            if ids.is_empty() {
+                let _none_left = self.indexes.policies_by_agency.remove(&agency);
+            }
         }
         let _removed = self.tables.policies.remove(&mut self.journal, &(agency, id.clone()));
     }

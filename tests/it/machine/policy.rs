@@ -207,9 +207,8 @@ fn only_the_canonical_form_is_kept_so_comments_stay_outside() {
 fn a_policy_is_of_a_known_schema_and_a_bounded_size() {
     let mut world = world();
     let text = canonical(NO_SPECIAL).unwrap();
-    for (schema_version, refusal) in
-        [(0, Refusal::Malformed), (2, Refusal::PolicyInvalid), (u32::MAX, Refusal::PolicyInvalid)]
-    {
+    let unknown = Refusal::PolicySchemaUnknown;
+    for (schema_version, refusal) in [(0, Refusal::Malformed), (2, unknown), (u32::MAX, unknown)] {
         let policy = "mine".to_owned();
         let kind = Kind::PutPolicy(pb::PutPolicy { policy, text: text.clone(), schema_version });
         assert_eq!(world.apply("council", kind), Err(refusal));

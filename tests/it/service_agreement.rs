@@ -1,0 +1,310 @@
+//! Agreements and explanations over the wire: drafted, proposed, approved by all, seen by their parties alone.
+
+use concordat::pb::{
+    ledger::v1::{self as ledger, AgencyKind, Purpose, command::Kind},
+    v1::{self as pb, AgreementState, DecisionOutcome, PartyDecision, WithheldReason},
+};
+use tonic::{Code, Status};
+
+use crate::service_bench::{DAY, NOW, Party, Served, context, reason, shape};
+
+pub(crate) const LEAVERS: &str = "leavers";
+
+fn flow(publisher: &Party, recipient: &Party) -> ledger::Flow {
+    ledger::Flow {
+        flow: "duty".to_owned(),
+        record_type: "leaver-form".to_owned(),
+        publisher: publisher.id.to_string(),
+        recipients: vec![recipient.id.to_string()],
+        groups: vec!["core".to_owned(), "education".to_owned()],
+        basis: i32::from(ledger::LawfulBasis::LegalObligation),
+        special_condition: 0,
+        legal_power: i32::from(ledger::LegalPower::Post16Education2013S20),
+        gate: i32::from(ledger::Gate::None),
+        caseload: i32::from(ledger::CaseloadRule::None),
+        backfill: false,
+    }
+}
+
+/// A flow that waits for consent and for a confirmed claim.
+pub(crate) fn by_consent(publisher: &Party, recipient: &Party) -> ledger::Flow {
+    ledger::Flow {
+        flow: "consented".to_owned(),
+        basis: i32::from(ledger::LawfulBasis::Consent),
+        legal_power: 0,
+        gate: i32::from(ledger::Gate::DataProtectionConsent),
+        caseload: i32::from(ledger::CaseloadRule::Confirmed),
+        ..flow(publisher, recipient)
+    }
+}
+
+fn content(parties: &[&Party], flows: Vec<ledger::Flow>) -> ledger::AgreementContent {
+    ledger::AgreementContent {
+        parties: parties.iter().map(|party| party.as_party()).collect(),
+        purpose: i32::from(Purpose::SchoolLeaverTransition),
+        flows,
+        expires_at_ms: NOW.plus(365 * DAY).millis(),
+        text_digest: vec![3; 32].into(),
+    }
+}
+
+async fn draft(
+    served: &Served,
+    party: &Party,
+    content: ledger::AgreementContent,
+) -> Result<pb::Agreement, Status> {
+    let request = pb::DraftAgreementRequest {
+        context: context(),
+        request_id: served.request_id(),
+        draft: Some(ledger::DraftAgreement {
+            agreement: LEAVERS.to_owned(),
+            content: Some(content),
+        }),
+        evidence: Some(ledger::Evidence { reference: "minutes of May".to_owned() }),
+        validate_only: false,
+    };
+    let drafted = party.agreements().draft_agreement(request).await?.into_inner();
+    Ok(drafted.agreement.unwrap())
+}
+
+async fn propose(served: &Served, party: &Party, drafted: &pb::Agreement) -> Result<(), Status> {
+    let propose = ledger::ProposeAgreement {
+        agreement: LEAVERS.to_owned(),
+        version: drafted.version,
+        content_hash: drafted.content_hash.clone(),
+    };
+    let request = pb::ProposeAgreementRequest {
+        context: context(),
+        request_id: served.request_id(),
+        propose: Some(propose),
+        validate_only: false,
+    };
+    party.agreements().propose_agreement(request).await.map(drop)
+}
+
+async fn approve(
+    served: &Served,
+    party: &Party,
+    drafted: &pb::Agreement,
+) -> Result<pb::Agreement, Status> {
+    let approve = ledger::ApproveAgreement {
+        agreement: LEAVERS.to_owned(),
+        version: drafted.version,
+        content_hash: drafted.content_hash.clone(),
+    };
+    let request_id = served.request_id();
+    let kind = Kind::ApproveAgreement(approve.clone());
+    let request = pb::ApproveAgreementRequest {
+        context: context(),
+        signature: served.signature(party, &request_id, &kind),
+        request_id,
+        approve: Some(approve),
+        validate_only: false,
+    };
+    Ok(party.agreements().approve_agreement(request).await?.into_inner().agreement.unwrap())
+}
+
+/// An agreement between two parties with these flows, in force.
+pub(crate) async fn agree(served: &Served, parties: &[&Party], flows: Vec<ledger::Flow>) {
+    let first = parties.first().unwrap();
+    let drafted = draft(served, first, content(parties, flows)).await.unwrap();
+    propose(served, first, &drafted).await.unwrap();
+    for party in parties {
+        approve(served, party, &drafted).await.unwrap();
+    }
+}
+
+async fn partners(served: &Served) -> (Party, Party) {
+    let council = served.agency("inverclyde-council", AgencyKind::Council).await;
+    let skills = served.agency("skills", AgencyKind::NationalBody).await;
+    (council, skills)
+}
+
+fn get(name: &str, version: u32) -> pb::GetAgreementRequest {
+    pb::GetAgreementRequest { context: context(), name: name.to_owned(), version }
+}
+
+#[tokio::test]
+async fn an_agreement_is_active_when_every_party_has_approved() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let content = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let drafted = draft(&served, &council, content.clone()).await.unwrap();
+    assert_eq!((drafted.state(), drafted.version), (AgreementState::Draft, 1));
+    assert_eq!(drafted.content, Some(content));
+    assert_eq!(drafted.drafter, "agencies/inverclyde-council");
+    let early = approve(&served, &council, &drafted).await.unwrap_err();
+    assert_eq!(reason(&early), "AGREEMENT_WRONG_STATE");
+    propose(&served, &skills, &drafted).await.unwrap();
+    let first = approve(&served, &skills, &drafted).await.unwrap();
+    assert_eq!((first.state(), first.active_version), (AgreementState::Proposed, 0));
+    let decisions: Vec<_> = first.parties.iter().map(pb::PartyStanding::decision).collect();
+    assert_eq!(decisions, [PartyDecision::Unspecified, PartyDecision::Approved]);
+    let active = approve(&served, &council, &drafted).await.unwrap();
+    assert_eq!((active.state(), active.active_version), (AgreementState::Active, 1));
+    assert!(active.drafted_time.is_some() && active.proposed_time.is_some());
+    assert!(active.activated_time.is_some() && active.ended_time.is_none());
+    assert!(active.parties.iter().all(|party| party.decided_time.is_some()));
+}
+
+#[tokio::test]
+async fn an_agreement_of_others_is_as_one_that_does_not_exist() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let content = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let drafted = draft(&served, &council, content).await.unwrap();
+    let stranger = served.agency("stranger", AgencyKind::Council).await;
+    let mut by_stranger = stranger.agreements();
+    let hidden = by_stranger.get_agreement(get("agreements/leavers", 0)).await.unwrap_err();
+    let absent = by_stranger.get_agreement(get("agreements/nothing", 0)).await.unwrap_err();
+    assert_eq!((hidden.code(), reason(&hidden)), (Code::NotFound, "NOT_AVAILABLE".to_owned()));
+    assert_eq!(shape(&hidden), shape(&absent));
+    let refused = approve(&served, &stranger, &drafted).await.unwrap_err();
+    let unknown = pb::Agreement { version: 7, ..drafted.clone() };
+    let unknown = approve(&served, &stranger, &unknown).await.unwrap_err();
+    assert_eq!(shape(&refused), shape(&unknown));
+    let list = pb::ListAgreementsRequest { context: context(), ..Default::default() };
+    let seen = by_stranger.list_agreements(list.clone()).await.unwrap().into_inner();
+    assert_eq!(seen, pb::ListAgreementsResponse::default());
+    let own = skills.agreements().list_agreements(list).await.unwrap().into_inner();
+    assert_eq!(own.agreements.len(), 1);
+    let other_version = council.agreements().get_agreement(get("agreements/leavers", 2)).await;
+    assert_eq!(shape(&other_version.unwrap_err()), shape(&absent));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_to_a_party_with_its_reason() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let parties = [&council, &skills];
+    let with = |change: fn(&mut ledger::Flow)| {
+        let mut flow = flow(&council, &skills);
+        change(&mut flow);
+        content(&parties, vec![flow])
+    };
+    for (expected, content) in [
+        ("RECORD_TYPE_UNKNOWN", with(|flow| flow.record_type = "nothing".to_owned())),
+        ("FIELD_GROUP_UNKNOWN", with(|flow| flow.groups = vec!["nothing".to_owned()])),
+        ("BASIS_NOT_ALLOWED", with(|flow| flow.legal_power = 0)),
+        ("GATE_NOT_ALLOWED", with(|flow| flow.gate = 2)),
+    ] {
+        let status = draft(&served, &council, content).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, expected));
+    }
+    let sound = content(&parties, vec![flow(&council, &skills)]);
+    let drafted = draft(&served, &council, sound).await.unwrap();
+    let other = pb::Agreement { version: 2, ..drafted.clone() };
+    let status = propose(&served, &council, &other).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::Aborted, "VERSION_DIFFERS".to_owned()));
+    let other = pb::Agreement { content_hash: vec![9; 32].into(), ..drafted };
+    let status = propose(&served, &council, &other).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::Aborted, "CONTENT_DIFFERS".to_owned()));
+}
+
+#[tokio::test]
+async fn a_decline_a_suspension_and_an_end_are_shown() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    agree(&served, &[&council, &skills], vec![flow(&council, &skills)]).await;
+    let (request_id, agreement) = (served.request_id(), LEAVERS.to_owned());
+    let suspend = ledger::SuspendFlows { agreement: agreement.clone() };
+    let request = pb::SuspendFlowsRequest {
+        context: context(),
+        signature: served.signature(&skills, &request_id, &Kind::SuspendFlows(suspend.clone())),
+        request_id,
+        suspend: Some(suspend),
+        validate_only: false,
+    };
+    let suspended = skills.agreements().suspend_flows(request).await.unwrap().into_inner();
+    let parties = suspended.agreement.unwrap().parties;
+    assert_eq!(parties.iter().map(|p| p.suspended).collect::<Vec<_>>(), [false, true]);
+    let request_id = served.request_id();
+    let end = ledger::EndAgreement { agreement };
+    let request = pb::EndAgreementRequest {
+        context: context(),
+        signature: served.signature(&council, &request_id, &Kind::EndAgreement(end.clone())),
+        request_id,
+        end: Some(end),
+        validate_only: false,
+    };
+    let ended = council.agreements().end_agreement(request).await.unwrap().into_inner();
+    let ended = ended.agreement.unwrap();
+    assert_eq!(ended.state(), AgreementState::Ended);
+    assert!(ended.ended_time.is_some());
+}
+
+fn explain(recipient: &Party, assumed: Option<u32>) -> pb::ExplainDecisionRequest {
+    pb::ExplainDecisionRequest {
+        context: context(),
+        reason: i32::from(ledger::ReadReason::Service),
+        subject: Some(pb::explain_decision_request::Subject::Described(pb::DescribedRecord {
+            record_type: "leaver-form".to_owned(),
+            client: String::new(),
+            field_groups: Vec::new(),
+        })),
+        recipient: format!("agencies/{}", recipient.id),
+        recipient_purpose: i32::from(Purpose::SchoolLeaverTransition),
+        assumed_agreement: assumed.map(|version| pb::AgreementVersion {
+            agreement: "agreements/leavers".to_owned(),
+            version,
+        }),
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_says_what_would_flow_before_and_after_all_have_approved() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let content = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let drafted = draft(&served, &council, content).await.unwrap();
+    let told = async |request| {
+        let answer = council.policies().explain_decision(request).await.unwrap().into_inner();
+        let decisions = answer.decisions.into_iter();
+        decisions
+            .map(|group| (group.field_group.clone(), group.outcome(), group.withheld_reason()))
+            .collect::<Vec<_>>()
+    };
+    let (released, withheld) = (DecisionOutcome::Released, DecisionOutcome::Withheld);
+    let nothing = WithheldReason::Unspecified;
+    let named = |name: &str| name.to_owned();
+    let before = told(explain(&skills, None)).await;
+    assert_eq!(before.len(), 3);
+    assert!(before.iter().all(|(_, _, reason)| *reason == WithheldReason::NoFlow));
+    let expected = [
+        (named("core"), released, nothing),
+        (named("education"), released, nothing),
+        (named("support"), withheld, WithheldReason::FieldGroupNotPermitted),
+    ];
+    assert_eq!(told(explain(&skills, Some(1))).await, expected);
+    propose(&served, &council, &drafted).await.unwrap();
+    for party in [&council, &skills] {
+        approve(&served, party, &drafted).await.unwrap();
+    }
+    assert_eq!(told(explain(&skills, None)).await, expected);
+    let other = pb::ExplainDecisionRequest {
+        recipient_purpose: i32::from(Purpose::ChildProtection),
+        ..explain(&skills, None)
+    };
+    assert_eq!(told(other).await[0].2, WithheldReason::PurposeDiffers);
+}
+
+#[tokio::test]
+async fn an_explanation_is_for_the_publisher_and_the_parties() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let content = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let _drafted = draft(&served, &council, content).await.unwrap();
+    let stranger = served.agency("stranger", AgencyKind::Council).await;
+    let mut policies = stranger.policies();
+    let assumed = policies.explain_decision(explain(&skills, Some(1))).await.unwrap_err();
+    let record = pb::ExplainDecisionRequest {
+        subject: Some(pb::explain_decision_request::Subject::Record(format!(
+            "records/{}",
+            "0".repeat(32)
+        ))),
+        ..explain(&skills, None)
+    };
+    let record = policies.explain_decision(record).await.unwrap_err();
+    assert_eq!((assumed.code(), reason(&assumed)), (Code::NotFound, "NOT_AVAILABLE".to_owned()));
+    assert_eq!(shape(&assumed), shape(&record));
+}

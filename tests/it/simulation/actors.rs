@@ -1,0 +1,375 @@
+//! Who acts in a simulation: publishers, an agency with a caseload, the operator and readers. Everything they choose is
+//! drawn from the seed, also how often they let others go first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use concordat::{
+    model::id::SubscriptionId,
+    node::{Deliveries, Node, Outgoing},
+    pb::ledger::v1::{self as pb, command::Kind},
+};
+use futures::future::{Either, select};
+
+use super::{
+    cast::{self, DAY_MS, GROUPS, POLICIES, POLICY_TEXTS},
+    exchange::yields,
+    story::{Story, What},
+};
+use crate::ledger_samples::Dice;
+
+/// How many clients there are.
+pub(crate) const CLIENTS: u64 = 5;
+
+/// A group always, each other one by chance.
+fn some_groups(dice: &mut Dice) -> Vec<&'static str> {
+    let chosen: Vec<_> = GROUPS.into_iter().filter(|_| dice.below(2) == 0).collect();
+    if chosen.is_empty() { vec!["core"] } else { chosen }
+}
+
+/// Publishes, replaces, asks for consents and withdraws them, confirms caseloads, puts policies, stops and resumes flows.
+pub(crate) async fn publisher(story: &Story, name: &'static str, mut dice: Dice, steps: u64) {
+    for _ in 0..steps {
+        if story.exchange.node().is_none() {
+            return;
+        }
+        let client = dice.below(CLIENTS);
+        match dice.below(22) {
+            0..=4 => publish(story, &mut dice, name, client, false).await,
+            5..=8 => publish(story, &mut dice, name, client, true).await,
+            9..=11 => consent(story, &mut dice, name, client).await,
+            12 => refuse(story, &mut dice, name, client).await,
+            13..=14 => withdraw(story, &mut dice, name).await,
+            15 => stop_or_resume(story, &mut dice, name).await,
+            16 => policy(story, &mut dice, name).await,
+            17..=18 if name == "council" => confirm(story, &mut dice, client).await,
+            19 if dice.below(8) == 0 => renew(story, &mut dice, name).await,
+            _ => story.repeat(&mut dice).await,
+        }
+    }
+}
+
+async fn publish(
+    story: &Story,
+    dice: &mut Dice,
+    name: &'static str,
+    client: u64,
+    replace: bool,
+) {
+    let supersedes = {
+        let known = story.known.borrow();
+        let versions = known.records.get(&(name, client));
+        versions.and_then(|versions| versions.last()).copied().filter(|_| replace)
+    };
+    if replace && supersedes.is_none() {
+        return;
+    }
+    let groups = some_groups(dice);
+    let identifiers = cast::identifiers(name, client);
+    let publication = cast::publication(identifiers, &groups, dice.roll(), supersedes);
+    let _outcome = story.ask(dice, name, What::Publish(Box::new(publication))).await;
+}
+
+fn alias(story: &Story, name: &'static str, client: u64) -> Option<Vec<u8>> {
+    let known = story.known.borrow();
+    known.aliases.get(&(name, client)).map(|alias| alias.as_bytes().to_vec())
+}
+
+async fn consent(story: &Story, dice: &mut Dice, name: &'static str, client: u64) {
+    let Some(alias) = alias(story, name, client) else { return };
+    let now = story.exchange.clock.clock().now().millis();
+    let expires_at_ms = if dice.below(3) == 0 { now + 1 + dice.below(2 * DAY_MS) } else { 0 };
+    let scope = Some(cast::scope(&alias, name, &some_groups(dice)));
+    let kind = Kind::RecordConsent(pb::RecordConsent { scope, act: Some(cast::act()), expires_at_ms });
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+async fn refuse(story: &Story, dice: &mut Dice, name: &'static str, client: u64) {
+    let Some(alias) = alias(story, name, client) else { return };
+    let scope = Some(cast::scope(&alias, name, &some_groups(dice)));
+    let kind = Kind::RefuseConsent(pb::RefuseConsent { scope, act: Some(cast::act()) });
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+async fn withdraw(story: &Story, dice: &mut Dice, name: &'static str) {
+    let consent = {
+        let known = story.known.borrow();
+        let own: Vec<_> = known.consents.iter().filter(|(by, _)| *by == name).collect();
+        let count = u64::try_from(own.len()).unwrap();
+        if count == 0 {
+            return;
+        }
+        own[usize::try_from(dice.below(count)).unwrap()].1
+    };
+    let consent = consent.as_bytes().to_vec().into();
+    let kind = Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() });
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+fn agreement_of(name: &str) -> String {
+    if name == "shire" { "shire-leavers" } else { "leavers" }.to_owned()
+}
+
+async fn stop_or_resume(story: &Story, dice: &mut Dice, name: &'static str) {
+    let agreement = agreement_of(name);
+    let kind = if dice.below(3) == 0 {
+        Kind::SuspendFlows(pb::SuspendFlows { agreement })
+    } else {
+        Kind::ResumeFlows(pb::ResumeFlows { agreement })
+    };
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+/// Puts or removes one of the policies of the cast.
+pub(crate) async fn policy(story: &Story, dice: &mut Dice, name: &'static str) {
+    let place = usize::try_from(dice.below(3)).unwrap();
+    let policy = POLICIES[place].0.to_owned();
+    let kind = if dice.below(3) == 0 {
+        let text = POLICY_TEXTS[place].clone();
+        Kind::PutPolicy(pb::PutPolicy { policy, text, schema_version: 1 })
+    } else {
+        Kind::RemovePolicy(pb::RemovePolicy { policy })
+    };
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+async fn confirm(story: &Story, dice: &mut Dice, client: u64) {
+    let Some(alias) = alias(story, "council", client) else { return };
+    let (client, agency) = (alias.into(), "charity".to_owned());
+    let kind = if dice.below(5) == 0 {
+        Kind::EndCaseload(pb::EndCaseload { client, agency })
+    } else {
+        Kind::ConfirmCaseload(pb::ConfirmCaseload { client, agency })
+    };
+    let _outcome = story.ask(dice, "council", What::Submit(kind)).await;
+}
+
+/// Ends the agreement and makes a new version of it, for a day or for a year.
+async fn renew(story: &Story, dice: &mut Dice, name: &'static str) {
+    let agreement = agreement_of(name);
+    let kind = Kind::EndAgreement(pb::EndAgreement { agreement: agreement.clone() });
+    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+    let days = if dice.below(2) == 0 { 1 } else { 300 };
+    story.exchange.agree(&agreement, days).await;
+}
+
+/// Claims clients for its caseload, and gives them up.
+pub(crate) async fn claimant(story: &Story, mut dice: Dice, steps: u64) {
+    for _ in 0..steps {
+        if story.exchange.node().is_none() {
+            return;
+        }
+        let client = dice.below(CLIENTS);
+        let Some(alias) = alias(story, "charity", client) else {
+            let identifiers = cast::identifiers("charity", client);
+            let _outcome = story.ask(&mut dice, "charity", What::AddClient(identifiers)).await;
+            continue;
+        };
+        let client = alias.into();
+        let kind = if dice.below(6) == 0 {
+            Kind::EndCaseload(pb::EndCaseload { client, agency: "charity".to_owned() })
+        } else {
+            Kind::OpenCaseload(pb::OpenCaseload { client })
+        };
+        let _outcome = story.ask(&mut dice, "charity", What::Submit(kind)).await;
+    }
+}
+
+/// Suspends agencies and lets them in again.
+pub(crate) async fn operator(story: &Story, mut dice: Dice, steps: u64) {
+    for _ in 0..steps {
+        if story.exchange.node().is_none() {
+            return;
+        }
+        yields(dice.below(60)).await;
+        let names = ["council", "college", "national"];
+        let agency = names[usize::try_from(dice.below(3)).unwrap()].to_owned();
+        let kind = if dice.below(3) == 0 {
+            Kind::SuspendAgency(pb::SuspendAgency { agency })
+        } else {
+            Kind::ResumeAgency(pb::ResumeAgency { agency })
+        };
+        let _outcome = story.ask(&mut dice, "operator", What::Operate(kind)).await;
+    }
+}
+
+/// Lets time pass, mostly little.
+pub(crate) async fn time(story: &Story, mut dice: Dice, steps: u64) {
+    for _ in 0..steps {
+        yields(dice.below(20)).await;
+        let millis = if dice.below(12) == 0 { dice.below(DAY_MS / 2) } else { dice.below(2_000) };
+        story.exchange.clock.advance(millis);
+    }
+}
+
+/// Reads one subscription, badly: stops, hangs up, takes over from itself, refuses and goes back.
+pub(crate) async fn reader(
+    story: &Story,
+    (name, subscription): (&'static str, &str),
+    mut dice: Dice,
+    steps: u64,
+) {
+    let mut stream: Option<Deliveries> = None;
+    for _ in 0..steps {
+        let Some(node) = story.exchange.node() else { return };
+        yields(dice.below(8)).await;
+        let Some(mut reading) = stream.take() else {
+            stream = subscribe(story, &node, (name, subscription), &mut dice).await;
+            continue;
+        };
+        let credit = usize::try_from(1 + dice.below(5)).unwrap();
+        match dice.below(9) {
+            0 => {} // hangs up
+            8 => {
+                open(story, &node, (name, subscription), &mut dice).await;
+                stream = Some(reading);
+            }
+            1 => {
+                // Another stream takes over while this one is releasing.
+                let (old, new) = futures::join!(
+                    reading.take(credit),
+                    subscribe(story, &node, (name, subscription), &mut dice)
+                );
+                drop(old); // nobody reads what the old one got
+                stream = new;
+            }
+            2..=3 => {
+                // Something else is ready first, so the wait for records is given up and begun anew.
+                let patience = dice.below(10);
+                let taken =
+                    match select(Box::pin(reading.take(credit)), Box::pin(yields(patience))).await {
+                        Either::Left((taken, _)) => taken,
+                        Either::Right(_) => Ok(Vec::new()),
+                    };
+                let Ok(lines) = taken else { continue };
+                let done = handle(story, &node, (name, subscription), (&lines, &mut dice)).await;
+                stream = done.then_some(reading);
+            }
+            _ => {
+                if let Ok(lines) = reading.take(credit).await {
+                    let done =
+                        handle(story, &node, (name, subscription), (&lines, &mut dice)).await;
+                    stream = done.then_some(reading);
+                }
+            }
+        }
+    }
+}
+
+async fn subscribe(
+    story: &Story,
+    node: &Node,
+    (name, subscription): (&'static str, &str),
+    dice: &mut Dice,
+) -> Option<Deliveries> {
+    let id: SubscriptionId = subscription.parse().unwrap();
+    let purpose = pb::Purpose::SchoolLeaverTransition;
+    let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
+    let settled = node.read(|state| {
+        let number = state.subscription_number(state.agency_number(&cast::agency(name))?, &id)?;
+        Some(state.subscription(number)?.settled)
+    })?;
+    let resume = (dice.below(6) == 0).then(|| dice.below(settled + 1));
+    node.subscribe(&asked, &id, resume).await.ok()?.ok()
+}
+
+/// Opens a record by name that came before, or that never did.
+async fn open(
+    story: &Story,
+    node: &Node,
+    (name, subscription): (&'static str, &str),
+    dice: &mut Dice,
+) {
+    let record = {
+        let known = story.known.borrow();
+        let kept = known.kept.get(&(name, subscription.to_owned()));
+        let mut records: Vec<_> = kept.into_iter().flat_map(BTreeMap::keys).copied().collect();
+        if dice.below(3) == 0 || records.is_empty() {
+            records = known.bodies.keys().copied().collect();
+        }
+        let count = u64::try_from(records.len()).unwrap();
+        if count == 0 {
+            return;
+        }
+        records[usize::try_from(dice.below(count)).unwrap()]
+    };
+    let purpose = pb::Purpose::SchoolLeaverTransition;
+    let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
+    if let Ok(Ok(opened)) = node.open_record(&asked, record, pb::ReadReason::Service).await {
+        yields(dice.below(6)).await;
+        let _left = story.pass(node, (name, ""), &opened);
+    }
+}
+
+/// Passes lines through the gate and acknowledges or refuses them; tells whether the stream goes on.
+async fn handle(
+    story: &Story,
+    node: &Node,
+    (name, subscription): (&'static str, &str),
+    (lines, dice): (&[Outgoing], &mut Dice),
+) -> bool {
+    let mut nacks = Vec::new();
+    let mut through = 0;
+    for line in lines {
+        yields(dice.below(6)).await;
+        if dice.below(40) == 0 {
+            return false; // the connection breaks between two records
+        }
+        let left = story.pass(node, (name, subscription), line);
+        through = line.released.delivery();
+        if left && dice.below(12) == 0 {
+            let key = (name, subscription.to_owned());
+            let mut known = story.known.borrow_mut();
+            if let Some(kept) = known.kept.get_mut(&key) {
+                let groups: BTreeSet<String> =
+                    line.released.group_names().iter().map(ToString::to_string).collect();
+                if let Some(held) = kept.get_mut(&line.released.record()) {
+                    held.retain(|group| !groups.contains(group));
+                }
+            }
+            let reason = i32::from(pb::NackReason::Temporary);
+            nacks.push(pb::Nack { delivery: line.released.delivery(), reason });
+        }
+    }
+    if lines.is_empty() || (nacks.is_empty() && dice.below(4) == 0) {
+        return true; // acknowledges later
+    }
+    acknowledge(story, node, (name, subscription), (through, nacks)).await
+}
+
+async fn acknowledge(
+    story: &Story,
+    node: &Node,
+    (name, subscription): (&'static str, &str),
+    (through, nacks): (u64, Vec<pb::Nack>),
+) -> bool {
+    let acknowledge =
+        pb::Acknowledge { subscription: subscription.to_owned(), through, nacks };
+    let kind = Kind::Acknowledge(acknowledge);
+    let purpose = pb::Purpose::SchoolLeaverTransition;
+    let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
+    matches!(node.submit(&asked, kind, None).await, Ok(Ok(_)))
+}
+
+/// Reads a subscription until nothing more comes, properly; tells how many records came.
+pub(crate) async fn drain(story: &Story, name: &'static str, subscription: &str) -> usize {
+    let node = story.exchange.node().unwrap();
+    let mut dice = Dice(1);
+    let id: SubscriptionId = subscription.parse().unwrap();
+    let purpose = pb::Purpose::SchoolLeaverTransition;
+    let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
+    let Ok(Ok(mut stream)) = node.subscribe(&asked, &id, None).await else { return 0 };
+    let mut count = 0;
+    while let Ok(lines) = stream.take(1 + usize::try_from(dice.below(9)).unwrap()).await {
+        if lines.is_empty() {
+            break;
+        }
+        let mut through = 0;
+        for line in &lines {
+            story.pass(&node, (name, subscription), line);
+            through = line.released.delivery();
+        }
+        count += lines.len();
+        acknowledge(story, &node, (name, subscription), (through, Vec::new())).await;
+    }
+    count
+}
