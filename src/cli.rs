@@ -25,6 +25,7 @@ mod certs;
 mod code;
 pub mod compose;
 mod consent;
+pub mod demo;
 mod document;
 pub mod error;
 mod hex;
@@ -93,6 +94,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Play a partnership that shares school leavers' forms, with invented people and a real exchange.
+    Demo(demo::Demo),
     /// Run an exchange.
     Serve(serve::Serve),
     /// Found a new ledger, with its keys.
@@ -177,6 +180,7 @@ fn dispatch(line: Line) -> Result<(), CliError> {
 
 async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(), CliError> {
     match verb {
+        Verb::Demo(demo) => Box::pin(demo.run(&caller)).await,
         Verb::Serve(serve) => Box::pin(serve.run(caller.output)).await,
         Verb::Init(init) => Box::pin(init.run(caller.output)).await,
         Verb::Certs(certs) => certs.run(&caller),

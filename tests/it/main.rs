@@ -6,6 +6,7 @@ mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
 mod harness;
+mod demo;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
