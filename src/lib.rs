@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod index;
 pub mod keyring;
@@ -17,3 +18,4 @@ pub mod record;
 pub mod seal;
 pub mod service;
 pub mod store;
+pub mod telemetry;

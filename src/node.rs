@@ -46,7 +46,7 @@ mod gate;
 mod keys;
 mod start;
 
-pub use delivery::{Deliveries, Ended, Outgoing};
+pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
 pub use gate::Gate;
 pub use start::{Beginning, Founding, Parts, Tasks, found};

@@ -80,6 +80,8 @@ pub struct Ground {
     pub groups: Groups,
     /// The consents relied on.
     pub consents: BTreeSet<ConsentId>,
+    /// The first date on which the agreement or one of the consents ends by itself.
+    pub until: UnixMillis,
 }
 
 /// Why a group may not leave on one flow, in order of precedence.
@@ -180,6 +182,7 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             flow: flow.id.clone(),
             groups: Groups::NONE,
             consents: BTreeSet::new(),
+            until: agreement.expires_at,
         };
         let flow_reason = stands_against(state, question, agreement, flow);
         for (group_place, group) in asked.each() {
@@ -193,6 +196,7 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             match verdict {
                 Ok(consent) => {
                     ground.groups = ground.groups.with(group);
+                    ground.until = ground.until.min(ends(state, consent));
                     ground.consents.extend(consent);
                 }
                 Err(reason) => {
@@ -305,6 +309,13 @@ fn gate(
         Some((_, said)) => said.map(Some),
         None => Err(Reason::ConsentMissing),
     }
+}
+
+/// When a consent ends by itself.
+fn ends(state: &State, consent: Option<ConsentId>) -> UnixMillis {
+    consent
+        .and_then(|id| state.tables.consents.get(&id)?.expires_at)
+        .unwrap_or(UnixMillis::new(u64::MAX))
 }
 
 /// Whether the publisher's and the recipient's own policies let one group pass.

@@ -134,6 +134,18 @@ pub(super) fn offer_record(
     }
 }
 
+/// Queues a record again for one subscription if there is more of it to have.
+pub(super) fn offer_again(
+    state: &mut State,
+    number: SubscriptionNumber,
+    first: RecordId,
+    now: UnixMillis,
+) {
+    if missing(state, first, number, now).is_some() {
+        state.enqueue(number, first);
+    }
+}
+
 /// Takes out of the queues what a client's recipients may no longer have. What stays queued is struck in its turn.
 pub(super) fn prune_client(state: &mut State, client: ClientId, now: UnixMillis) {
     let records: BTreeSet<_> = state.records_of(client).collect();

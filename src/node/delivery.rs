@@ -52,6 +52,8 @@ pub enum Ended {
     TakenOver,
     /// The subscription was removed.
     Removed,
+    /// The subscription's place was moved.
+    Sought,
     /// The agency is suspended.
     Suspended,
     /// The infrastructure failed.
@@ -79,6 +81,8 @@ pub(super) struct Slot {
     reader: AtomicU64,
     /// Held while a release is queued, so that whatever a newer reader queues stands behind it.
     turn: Mutex<()>,
+    /// How many streams are open on it: one, or a few while one takes over from another.
+    streams: AtomicU64,
 }
 
 impl Slot {
@@ -158,6 +162,8 @@ pub struct Deliveries {
     number: SubscriptionNumber,
     slot: Arc<Slot>,
     reader: u64,
+    /// How often the place had been moved when this reader began.
+    seeks: u64,
     /// The release that is under way. It is kept when whoever waits for it gives up, and finished by the next one.
     releasing: Option<Releasing>,
 }
@@ -169,6 +175,21 @@ enum Step {
     Outgoing(Vec<Outgoing>),
     Again,
     WindowFull,
+}
+
+/// A stream that is open on a subscription, until it is dropped.
+pub struct OpenStream(Arc<Slot>);
+
+impl fmt::Debug for OpenStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenStream")
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let _before = self.0.streams.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl fmt::Debug for Deliveries {
@@ -216,6 +237,12 @@ impl Node {
         Ok(u64::from_be_bytes(bytes))
     }
 
+    /// Whether a stream is open on a subscription.
+    pub fn is_streaming(&self, subscription: SubscriptionNumber) -> bool {
+        let slots = self.shared.subscriptions.slots();
+        slots.get(&subscription).is_some_and(|slot| 0 < slot.streams.load(Ordering::Acquire))
+    }
+
     /// Begins to read a subscription, after `resume` or after what is settled. What was released after that place and not
     /// acknowledged comes again, under new numbers and a new decision.
     ///
@@ -255,10 +282,11 @@ impl Node {
                 return Ok(Err(refusal));
             }
         }
+        let seeks = self.read(|state| state.subscription(number).map_or(0, |row| row.seeks));
         let (node, subscription) = (self.clone(), subscription.clone());
         let reader = before.saturating_add(1);
         let releasing = None;
-        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, releasing }))
+        Ok(Ok(Deliveries { node, agency, subscription, number, slot, reader, seeks, releasing }))
     }
 }
 
@@ -272,6 +300,12 @@ impl Deliveries {
     /// The subscription that is read.
     pub fn number(&self) -> SubscriptionNumber {
         self.number
+    }
+
+    /// Notes that a stream is open on the subscription, as its agency is shown.
+    pub fn stream(&self) -> OpenStream {
+        let _before = self.slot.streams.fetch_add(1, Ordering::AcqRel);
+        OpenStream(Arc::clone(&self.slot))
     }
 
     /// The next records, 1 to `credit` of them; waits until there are any.
@@ -359,6 +393,9 @@ impl Deliveries {
         self.node.read(|state| {
             let row = state.subscription(self.number).filter(|row| !row.removed);
             let row = row.ok_or(Ended::Removed)?;
+            if row.seeks != self.seeks {
+                return Err(Ended::Sought);
+            }
             if !state.agency(row.agency).is_some_and(Agency::in_force) {
                 return Err(Ended::Suspended);
             }

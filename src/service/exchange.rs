@@ -20,7 +20,7 @@ use crate::{
         PublishRecordRequest, PublishRecordResponse, PublishRecordsRequest, PullRecordsRequest,
         PullRecordsResponse, SubscribeRequest, exchange_service_server::ExchangeService,
     },
-    service::{caller, context, status},
+    service::{caller, context, gate::SaysGoodbye, status},
 };
 
 mod acks;
@@ -50,11 +50,11 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Heartbeats every 20 s, checks every second, a farewell of 5 s: what the protocol says.
+    /// Heartbeats every 20 s, checks every half second, a farewell of 5 s: what the protocol says.
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(20),
-            recheck: Duration::from_secs(1),
+            recheck: Duration::from_millis(500),
             farewell: Duration::from_secs(5),
         }
     }
@@ -150,7 +150,9 @@ impl ExchangeService for Exchange {
         request: Request<Streaming<SubscribeRequest>>,
     ) -> Result<Response<Sending>, Status> {
         let session = caller::session(&request)?.clone();
-        self.begin(session, request.into_inner()).await.map(Response::new)
+        let mut response = Response::new(self.begin(session, request.into_inner()).await?);
+        response.extensions_mut().insert(SaysGoodbye);
+        Ok(response)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -32,6 +33,11 @@ pub const RECHECK: Duration = Duration::from_secs(1);
 /// What a unary answer would disclose. A handler puts it into the extensions of its response.
 #[derive(Clone, Debug)]
 pub struct GateTicket(pub Vec<Released>);
+
+/// A stream that checks its caller by itself and says why it ends. A handler puts it into the extensions of its response;
+/// the gate then cuts the stream at the second check that fails, should it still be there.
+#[derive(Clone, Copy, Debug)]
+pub struct SaysGoodbye;
 
 /// Puts the gate around a service's response bodies. It stands inside the callers' layer.
 #[derive(Clone, Debug)]
@@ -77,9 +83,10 @@ where
         let session = request.extensions().get::<Session>().cloned();
         let gated = move |mut response: Response<Body>| {
             let ticket = response.extensions_mut().remove::<GateTicket>();
+            let patient = response.extensions_mut().remove::<SaysGoodbye>().is_some();
             response.map(|inner| {
                 let (recheck, begun, ended) = (None, false, false);
-                Body::new(GateBody { inner, node, session, ticket, recheck, begun, ended })
+                Body::new(GateBody { inner, node, session, ticket, recheck, patient, begun, ended })
             })
         };
         self.inner.call(request).map_ok(gated).boxed()
@@ -94,6 +101,8 @@ struct GateBody {
     session: Option<Session>,
     ticket: Option<GateTicket>,
     recheck: Option<Pin<Box<Sleep>>>,
+    /// Whether one failed check is let pass.
+    patient: bool,
     begun: bool,
     ended: bool,
 }
@@ -115,7 +124,9 @@ impl GateBody {
         let recheck = self.recheck.get_or_insert_with(|| Box::pin(sleep(RECHECK)));
         loop {
             ready!(recheck.as_mut().poll(context));
-            if let Err(denied) = session.recheck() {
+            if let Err(denied) = session.recheck()
+                && !mem::take(&mut self.patient)
+            {
                 return Poll::Ready(status::denied(denied));
             }
             recheck.as_mut().reset(Instant::now() + RECHECK);

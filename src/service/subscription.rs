@@ -51,7 +51,8 @@ impl Subscriptions {
         (owner, id): (&AgencyId, &SubscriptionId),
     ) -> Option<pb::Subscription> {
         self.node.read(|state| {
-            read::subscription::one(state, caller.viewer(), (owner, id)).as_ref().map(message)
+            read::subscription::one(state, caller.viewer(), (owner, id))
+                .map(|view| message(&self.node, &view))
         })
     }
 
@@ -161,7 +162,7 @@ impl SubscriptionService for Subscriptions {
         let (subscriptions, next) = self.node.read(|state| {
             let found =
                 read::subscription::list(state, caller.viewer(), after.as_ref(), page.rows_max);
-            (found.rows.iter().map(self::message).collect(), found.next)
+            (found.rows.iter().map(|view| self::message(&self.node, view)).collect(), found.next)
         });
         let next = next.map(|id| id.as_str().as_bytes().to_vec());
         let next_page_token = page.next(&self.node, &caller, next);
@@ -230,8 +231,8 @@ fn key_of(bytes: [u8; KEY_BYTES]) -> ParkedKey {
     (at, RecordId::from_bytes(record), u32::from_be_bytes(place))
 }
 
-fn message(view: &View<'_>) -> pb::Subscription {
-    let View { owner, number: _, subscription, types, parked } = view;
+fn message(node: &Node, view: &View<'_>) -> pb::Subscription {
+    let View { owner, number, subscription, types, parked } = view;
     pb::Subscription {
         name: name::of_owned(owner, &subscription.id),
         record_types: types.iter().map(|known| known.name.to_string()).collect(),
@@ -240,8 +241,7 @@ fn message(view: &View<'_>) -> pb::Subscription {
         acknowledged_count: subscription.acknowledged,
         outstanding_count: u32::try_from(subscription.outstanding()).unwrap_or(u32::MAX),
         parked_count: u32::try_from(*parked).unwrap_or(u32::MAX),
-        // Told once the node says which subscriptions are being read.
-        streaming: false,
+        streaming: node.is_streaming(*number),
     }
 }
 

@@ -49,7 +49,11 @@ use concordat::{
 use prost::Message;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_types::StatusExt;
 
 /// 2026-12-01T09:00:00Z, when every test takes place unless it lets time pass.
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_796_115_600_000);
@@ -72,7 +76,7 @@ pub(crate) struct Exchange {
 }
 
 struct Server {
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -117,7 +121,7 @@ impl Exchange {
                 serve(node, trust, incoming, limits, shutdown).await.unwrap();
             })
         };
-        let server = Some(Server { stop, task });
+        let server = Some(Server { stop: Some(stop), task });
         Self { node, trust, authority, operator, clock, address, server, directory }
     }
 
@@ -220,10 +224,17 @@ impl Exchange {
         (council, sds)
     }
 
+    /// Asks the server to stop; what is under way goes on.
+    pub(crate) fn stop_gently(&mut self) {
+        if let Some(stop) = self.server.as_mut().and_then(|server| server.stop.take()) {
+            let _gone = stop.send(());
+        }
+    }
+
     /// Stops the server and waits until every connection has ended.
     pub(crate) async fn stop(&mut self) {
-        if let Some(Server { stop, task }) = self.server.take() {
-            let _gone = stop.send(());
+        self.stop_gently();
+        if let Some(Server { task, .. }) = self.server.take() {
             task.await.unwrap();
         }
     }
@@ -335,6 +346,11 @@ impl Agency {
         let withdraw = pb::WithdrawConsent { consent, recipients: Vec::new() };
         self.submit(Kind::WithdrawConsent(withdraw)).await.unwrap();
     }
+}
+
+/// The reason in an error's details.
+pub(crate) fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
 /// A system's context for the purpose of the harness's agreements.

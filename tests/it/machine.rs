@@ -4,4 +4,4 @@ mod agreement;
 mod client;
 mod consent;
 mod policy;
-mod world;
+pub(crate) mod world;

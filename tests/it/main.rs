@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
 mod harness;
+mod demo;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -12,6 +14,8 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod properties;
+mod readme;
 mod seal_parts;
 mod service_agency;
 mod service_agreement;

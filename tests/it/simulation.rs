@@ -11,7 +11,7 @@ use crate::ledger_samples::Dice;
 mod actors;
 mod auditor;
 pub(crate) mod cast;
-mod checks;
+pub(crate) mod checks;
 pub(crate) mod exchange;
 mod story;
 

@@ -23,6 +23,7 @@ use crate::{
             record::{DisclosureRow, Groups, RecordRow, TypeNumber},
             subscription::{Delivery, Fate, Received, Subscription, SubscriptionNumber},
         },
+        sweep,
     },
     model::{
         digest::Digest,
@@ -48,6 +49,8 @@ pub struct Released {
     group_names: Vec<GroupName>,
     purpose: i32,
     narrowings: u64,
+    /// Before this date nothing it rests on ends by itself.
+    until: UnixMillis,
 }
 
 /// What a release takes over from the record's row.
@@ -153,14 +156,14 @@ impl Released {
 
     /// Whether it may still leave: the send gate's question, asked right before the bytes go.
     ///
-    /// Costs nothing while no entry narrowed anything since the decision and no date can have passed; `now` is the later
-    /// of ledger time and the local clock.
+    /// Costs nothing while no entry narrowed anything since the decision and no date that it rests on has come; `now` is
+    /// the later of ledger time and the local clock.
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
         if own {
             return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
-        if self.narrowings == state.chain.narrowings && now <= state.chain.admitted_at {
+        if self.narrowings == state.chain.narrowings && now < self.until {
             return true;
         }
         let Some((latest, row)) = state.latest(self.row.first) else { return false };
@@ -195,6 +198,13 @@ pub(in crate::machine) struct Planned {
     row: RecordRow,
     groups: Groups,
     purpose: i32,
+    until: UnixMillis,
+}
+
+/// The first date on which a ground of these groups ends by itself.
+fn until(decision: &Decision, groups: Groups) -> UnixMillis {
+    let concerned = decision.grounds.iter().filter(|ground| !ground.groups.and(groups).is_empty());
+    concerned.map(|ground| ground.until).min().unwrap_or(UnixMillis::new(0))
 }
 
 pub(in crate::machine) fn decide_release(
@@ -232,7 +242,9 @@ fn decide_line(
 ) -> Verdict {
     let strike =
         |forget| Verdict::Strike { source: line.source, forget, counted: !line.grants.is_empty() };
-    let Some(offered) = offered(state, number, line.source) else { return strike(false) };
+    let Some(offered) = offered(state, number, line.source) else {
+        return strike(matches!(line.source, Source::Replay(_)));
+    };
     let Some((latest, row)) = state.latest(offered.first) else { return strike(true) };
     let replaces_replay = matches!(line.source, Source::Replay(_)) && offered.record != latest;
     if replaces_replay {
@@ -251,8 +263,9 @@ fn decide_line(
     if groups.is_empty() || !open.covers(groups) {
         return strike(false);
     }
-    let purpose = subscription.purpose;
-    Verdict::Release(line.source, Planned { record: latest, row: row.clone(), groups, purpose })
+    let (purpose, until) = (subscription.purpose, until(&decision, groups));
+    let (record, row) = (latest, row.clone());
+    Verdict::Release(line.source, Planned { record, row, groups, purpose, until })
 }
 
 /// What a source offers: a record, the version it means, and the groups that the subscription does not hold yet.
@@ -262,7 +275,8 @@ pub(in crate::machine) struct Offered {
     pub(in crate::machine) groups: Groups,
 }
 
-/// What stands at a source now.
+/// What stands at a source now. A delivery that was taken back is not repeated as such: it waits in the queue, or came
+/// again from there; unless it is the one at which its record was parked.
 pub(in crate::machine) fn offered(
     state: &State,
     number: SubscriptionNumber,
@@ -279,7 +293,13 @@ pub(in crate::machine) fn offered(
             let due = subscription.replays.iter().any(|(a, b)| (*a..=*b).contains(&delivery));
             let row = state.tables.deliveries.get(&(number, delivery)).filter(|_| due)?;
             let first = state.record(row.record)?.first;
-            Some(Offered { first, record: row.record, groups: row.groups })
+            let parked = state.tables.parked.get(&(number, first));
+            let parked = parked.is_some_and(|parked| parked.delivery == delivery);
+            (row.fate == Fate::Sent || parked).then_some(Offered {
+                first,
+                record: row.record,
+                groups: row.groups,
+            })
         }
     }
 }
@@ -330,7 +350,8 @@ pub(in crate::machine) fn decide_open(
     let purpose = i32::from(context.purpose);
     if row.publisher == reader {
         let groups = row.groups;
-        let planned = Planned { record: open.record, row: row.clone(), groups, purpose };
+        let until = UnixMillis::new(u64::MAX);
+        let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
         return Ok(Change::Open { planned, via: None });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
@@ -345,7 +366,8 @@ pub(in crate::machine) fn decide_open(
     if groups.is_empty() {
         return Err(Refusal::NotAvailable);
     }
-    let planned = Planned { record: open.record, row: row.clone(), groups, purpose };
+    let until = until(&decision, groups);
+    let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
     Ok(Change::Open { planned, via: Some(reader) })
 }
 
@@ -368,8 +390,14 @@ pub(in crate::machine) fn perform(
                     Verdict::Release(source, planned) => {
                         let Some(row) = state.subscription(number) else { continue };
                         let reader = (row.agency, Some((number, row.next_delivery)));
+                        let first = planned.row.first;
                         settle_source(state, number, source, true);
+                        if let Source::Replay(delivery) = source {
+                            repeat(state, (number, delivery), planned.row.first);
+                        }
                         released.push(release(state, context, planned, reader));
+                        // The line may name less than what is open by now.
+                        sweep::offer_again(state, number, first, context.now);
                     }
                     Verdict::Strike { source, forget, counted } => {
                         settle_source(state, number, source, forget);
@@ -382,6 +410,13 @@ pub(in crate::machine) fn perform(
             Receipt::Released(released)
         }
     }
+}
+
+/// From now on only the new delivery of the record is acknowledged and refused.
+fn repeat(state: &mut State, delivery: (SubscriptionNumber, u64), first: RecordId) {
+    let journal = &mut state.journal;
+    state.tables.deliveries.change(journal, &delivery, |row| row.fate = Fate::Repeated);
+    let _no_longer_parked = state.tables.parked.remove(journal, &(delivery.0, first));
 }
 
 /// Takes what was released or given up out of the queue or the replay. What a repeated delivery gave counts as not held
@@ -419,7 +454,7 @@ fn release(
     planned: Planned,
     (recipient, delivery): (AgencyNumber, Option<(SubscriptionNumber, u64)>),
 ) -> Released {
-    let Planned { record, row, groups, purpose } = planned;
+    let Planned { record, row, groups, purpose, until } = planned;
     if let Some((number, delivery)) = delivery {
         deliver(state, number, delivery, (record, row.first, groups));
     }
@@ -444,6 +479,7 @@ fn release(
         group_names: names.unwrap_or_default(),
         purpose,
         narrowings: state.chain.narrowings,
+        until,
         row: ReleasedRow {
             first: row.first,
             publisher: row.publisher,

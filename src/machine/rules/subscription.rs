@@ -90,11 +90,15 @@ pub(in crate::machine) fn perform(
             state.put_subscription(number, row);
             sweep::offer_subscription(state, number, effects);
         }
-        Change::Remove(number) => sweep::drop_subscription(state, number, effects),
+        Change::Remove(number) => {
+            sweep::drop_subscription(state, number, effects);
+            effects.push(Effect::Wake(number));
+        }
         Change::Seek(number, replays) => {
             state.tables.subscriptions.change(&mut state.journal, &number, |row| {
                 row.settled = row.next_delivery.saturating_sub(1);
                 row.replays = replays;
+                row.seeks = row.seeks.saturating_add(1);
             });
             effects.push(Effect::Wake(number));
         }
@@ -144,6 +148,7 @@ fn create(
         next_delivery: 1,
         settled: 0,
         replays: Vec::new(),
+        seeks: 0,
         removed: false,
         created_at: context.now,
         acknowledged: 0,

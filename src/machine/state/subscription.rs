@@ -53,6 +53,8 @@ pub struct Subscription {
     pub settled: u64,
     /// Deliveries to repeat, as inclusive ranges in ascending order.
     pub replays: Vec<(u64, u64)>,
+    /// How often its place was moved: a reader that began before it was must begin anew.
+    pub seeks: u64,
     /// Whether it was removed; its rows then go step by step.
     pub removed: bool,
     /// When it was created.
@@ -88,6 +90,8 @@ pub enum Fate {
     NotSent,
     /// The recipient could not use it.
     Refused,
+    /// It came again under another number, and only that one counts.
+    Repeated,
 }
 
 /// What a subscription holds of one record.
@@ -179,7 +183,9 @@ impl State {
         number: SubscriptionNumber,
         delivery: u64,
     ) {
-        let Some(row) = self.tables.deliveries.get(&(number, delivery)) else { return };
+        let row = self.tables.deliveries.get(&(number, delivery));
+        // What was taken back is not held any more, or from a later delivery.
+        let Some(row) = row.filter(|row| row.fate == Fate::Sent) else { return };
         let (record, groups) = (row.record, row.groups);
         let Some(first) = self.record(record).map(|record| record.first) else { return };
         self.tables.received.change(&mut self.journal, &(number, first), |received| {

@@ -227,7 +227,7 @@ pub(super) fn not_begun(refusal: Refusal, field: &str, decision: &str) -> Status
 /// Why a pull gives nothing. Whoever was overtaken by another reader may pull again.
 pub(super) fn ended(ended: Ended) -> Status {
     match ended {
-        Ended::TakenOver => status::faulty(&Fault::Busy),
+        Ended::TakenOver | Ended::Sought => status::faulty(&Fault::Busy),
         Ended::Removed => status::not_available(""),
         Ended::Suspended => status::denied(Denied::Suspended),
         Ended::Fault(fault) => status::faulty(&fault),

@@ -12,6 +12,7 @@ use futures::{
 };
 use tokio::{
     sync::watch,
+    task::consume_budget,
     time::{MissedTickBehavior, interval, sleep},
 };
 use tonic::{Status, Streaming};
@@ -75,6 +76,7 @@ enum Ending {
 impl Reader {
     /// Runs until the stream has ended.
     pub(super) async fn run(self, requests: Streaming<SubscribeRequest>, deliveries: Deliveries) {
+        let _open = deliveries.stream();
         let mut listening = pin!(self.listen(requests).fuse());
         let mut acknowledging = pin!(self.acknowledge().fuse());
         let ending = {
@@ -154,6 +156,7 @@ impl Reader {
     fn ended(&self, ended: Ended) -> Ending {
         match ended {
             Ended::TakenOver => Ending::Planned(GoAwayReason::TakenOver),
+            Ended::Sought => Ending::Planned(GoAwayReason::Sought),
             Ended::Removed => Ending::Planned(GoAwayReason::Removed),
             Ended::Suspended => Ending::Barred(GoAwayReason::AgencySuspended),
             Ended::Fault(Fault::Closed) if *self.stopping.borrow() => {
@@ -167,6 +170,8 @@ impl Reader {
     async fn listen(&self, mut requests: Streaming<SubscribeRequest>) -> Ending {
         loop {
             self.acks.room().await;
+            // A subscriber that says much keeps nobody else from their turn.
+            consume_budget().await;
             match requests.message().await {
                 Ok(Some(request)) => {
                     if let Err(status) = self.hear(request) {

@@ -272,6 +272,11 @@ impl World {
         applied.outcome
     }
 
+    /// The script so far: when each entry was admitted, and its bytes.
+    pub(crate) fn entries(&self) -> &[(UnixMillis, Vec<u8>)] {
+        &self.entries
+    }
+
     /// The same world once more: what is done to the one does not reach the other.
     pub(crate) fn fork(&self) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Who acts in a simulation: publishers, an agency with a caseload, the operator and readers. Everything they choose is
 //! drawn from the seed, also how often they let others go first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use concordat::{
     model::id::SubscriptionId,
@@ -212,8 +212,12 @@ pub(crate) async fn reader(
             continue;
         };
         let credit = usize::try_from(1 + dice.below(5)).unwrap();
-        match dice.below(8) {
+        match dice.below(9) {
             0 => {} // hangs up
+            8 => {
+                open(story, &node, (name, subscription), &mut dice).await;
+                stream = Some(reading);
+            }
             1 => {
                 // Another stream takes over while this one is releasing.
                 let (old, new) = futures::join!(
@@ -262,6 +266,34 @@ async fn subscribe(
     })?;
     let resume = (dice.below(6) == 0).then(|| dice.below(settled + 1));
     node.subscribe(&asked, &id, resume).await.ok()?.ok()
+}
+
+/// Opens a record by name that came before, or that never did.
+async fn open(
+    story: &Story,
+    node: &Node,
+    (name, subscription): (&'static str, &str),
+    dice: &mut Dice,
+) {
+    let record = {
+        let known = story.known.borrow();
+        let kept = known.kept.get(&(name, subscription.to_owned()));
+        let mut records: Vec<_> = kept.into_iter().flat_map(BTreeMap::keys).copied().collect();
+        if dice.below(3) == 0 || records.is_empty() {
+            records = known.bodies.keys().copied().collect();
+        }
+        let count = u64::try_from(records.len()).unwrap();
+        if count == 0 {
+            return;
+        }
+        records[usize::try_from(dice.below(count)).unwrap()]
+    };
+    let purpose = pb::Purpose::SchoolLeaverTransition;
+    let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
+    if let Ok(Ok(opened)) = node.open_record(&asked, record, pb::ReadReason::Service).await {
+        yields(dice.below(6)).await;
+        let _left = story.pass(node, (name, ""), &opened);
+    }
 }
 
 /// Passes lines through the gate and acknowledges or refuses them; tells whether the stream goes on.

@@ -188,6 +188,9 @@ fn flows(agreement: &str) -> Vec<pb::Flow> {
             flow("to-national", "shire", "national", &["core", "intention"]),
         ];
     }
+    if agreement == "college-leavers" {
+        return vec![flow("to-national", "college", "national", &["core", "intention"])];
+    }
     vec![
         pb::Flow {
             backfill: true,

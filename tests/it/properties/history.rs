@@ -1,0 +1,376 @@
+//! Random histories of commands: of every kind, sound and unsound, by everybody, repeated and malformed.
+
+use concordat::{
+    machine::{
+        Receipt, outcome::Remembered, read::offers, state::subscription::SubscriptionNumber,
+    },
+    model::order::UnixMillis,
+    pb::ledger::v1::{self as pb, command::Kind},
+};
+
+use super::super::{
+    ledger_samples::Dice,
+    machine::world::{
+        By, DAY_MS, LEAVER_FORM, Signing, World, client, consented_flow, digest, flow, owned,
+        statutory_flow,
+    },
+    simulation::cast::POLICY_TEXTS,
+};
+
+/// The agencies that act.
+const AGENCIES: [&str; 4] = ["council", "college", "charity", "stranger"];
+const GROUPS: [&str; 3] = ["core", "destination", "support-needs"];
+const SUBSCRIPTIONS: [&str; 2] = ["first", "second"];
+
+/// A world that a seed has played in.
+pub(crate) struct History {
+    pub(crate) world: World,
+    dice: Dice,
+    aliases: Vec<(&'static str, Vec<u8>)>,
+    keys: u8,
+    records: Vec<Vec<u8>>,
+    consents: Vec<Vec<u8>>,
+    stands: (u32, Vec<u8>),
+}
+
+/// Plays so many steps.
+pub(crate) fn history(seed: u64, steps: u64) -> History {
+    let mut world = World::of_partners();
+    let flows = vec![
+        pb::Flow { backfill: true, ..flow("plain", "council", &["charity"]) },
+        consented_flow("consented", "council", &["college"]),
+        pb::Flow {
+            caseload: i32::from(pb::CaseloadRule::Confirmed),
+            groups: owned(&["core", "destination"]),
+            ..flow("caseload", "council", &["college", "charity"])
+        },
+    ];
+    let content = world.content(&["council", "college", "charity"], flows);
+    world.activate("leavers", content);
+    let mut history = History {
+        world,
+        dice: Dice(seed),
+        aliases: Vec::new(),
+        keys: 0,
+        records: Vec::new(),
+        consents: Vec::new(),
+        stands: (1, vec![0; 32]),
+    };
+    for name in ["college", "charity"] {
+        history.act(name, subscription(SUBSCRIPTIONS[0]));
+    }
+    for _ in 0..steps {
+        history.step();
+    }
+    history
+}
+
+fn subscription(id: &str) -> Kind {
+    let (subscription, record_types) = (id.to_owned(), owned(&[LEAVER_FORM]));
+    Kind::CreateSubscription(pb::CreateSubscription { subscription, record_types })
+}
+
+impl History {
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        let count = u64::try_from(from.len()).unwrap();
+        from[usize::try_from(self.dice.below(count)).unwrap()]
+    }
+
+    fn groups(&mut self) -> Vec<String> {
+        let groups: Vec<_> = GROUPS.iter().filter(|_| self.dice.below(2) == 0).copied().collect();
+        if groups.is_empty() { owned(&["core"]) } else { owned(&groups) }
+    }
+
+    /// One of these, or bytes that mean nothing.
+    fn one_of(&mut self, from: &[Vec<u8>]) -> Vec<u8> {
+        let count = u64::try_from(from.len()).unwrap();
+        let place = usize::try_from(self.dice.below(count + 1)).unwrap();
+        from.get(place).cloned().unwrap_or_else(|| vec![250; 16])
+    }
+
+    fn alias(&mut self, name: &str) -> Vec<u8> {
+        let own: Vec<_> =
+            self.aliases.iter().filter(|(by, _)| *by == name).map(|(_, id)| id.clone()).collect();
+        self.one_of(&own)
+    }
+
+    /// Applies a command for the agency, in its purpose.
+    fn act(&mut self, name: &'static str, kind: Kind) {
+        let request = self.world.request_id();
+        let signing = match self.dice.below(30) {
+            0 => Signing::Not,
+            1 => Signing::As("stranger"),
+            _ => Signing::Own,
+        };
+        let mut command = self.world.command(By::Agency(name), request, signing, kind);
+        if self.dice.below(12) != 0 {
+            command.purpose = i32::from(pb::Purpose::SchoolLeaverTransition);
+        }
+        let bytes = prost::Message::encode_to_vec(&command);
+        let outcome = self.world.append(bytes);
+        match outcome {
+            Ok(Receipt::Answer(Remembered::Client(alias))) => {
+                self.aliases.push((name, alias.as_bytes().to_vec()));
+            }
+            Ok(Receipt::Answer(Remembered::Consent(id))) => {
+                self.consents.push(id.as_bytes().to_vec());
+            }
+            Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) => {
+                self.stands = (version, content_hash.as_bytes().to_vec());
+            }
+            Ok(Receipt::Published { record, .. }) => self.records.push(record.as_bytes().to_vec()),
+            _ => {}
+        }
+    }
+
+    fn step(&mut self) {
+        match self.dice.below(24) {
+            0..=3 => self.publish(),
+            4..=7 => self.release(),
+            8..=9 => self.consent(),
+            10..=11 => self.agreement(),
+            12..=13 => self.case(),
+            14..=16 => self.delivery(),
+            17 => self.policy(),
+            18 => self.operator(),
+            19 => self.again(),
+            20 => self.wait(),
+            _ => self.own(),
+        }
+    }
+
+    fn wait(&mut self) {
+        let millis = match self.dice.below(4) {
+            0 => self.dice.below(40 * DAY_MS),
+            _ => self.dice.below(DAY_MS),
+        };
+        self.world.wait(millis);
+    }
+
+    /// The node's own: time, sweeps, attestations, keys, what was not sent.
+    fn own(&mut self) {
+        let kind = match self.dice.below(6) {
+            0 => Kind::Tick(pb::Tick {}),
+            1..=3 => Kind::ContinueSweep(pb::ContinueSweep {}),
+            4 => Kind::Attest(pb::Attest {
+                position: self.dice.below(100),
+                schema: 1,
+                lines_struck: 0,
+                outcome_digest: digest("outcomes"),
+                state_digest: digest("rows"),
+            }),
+            _ => Kind::ReleaseNotSent(pb::ReleaseNotSent {
+                agency: self.pick(&["college", "charity"]).to_owned(),
+                subscription: SUBSCRIPTIONS[0].to_owned(),
+                deliveries: vec![1 + self.dice.below(6)],
+            }),
+        };
+        let _outcome = self.world.apply(By::Node, kind);
+    }
+
+    fn publish(&mut self) {
+        let name = if self.dice.below(8) == 0 { self.pick(&AGENCIES) } else { "council" };
+        let number = u8::try_from(self.dice.below(4)).unwrap();
+        let id = client(number);
+        let add = pb::AddClient { client: id.as_bytes().to_vec().into() };
+        let name = AGENCIES.into_iter().find(|known| *known == name).unwrap();
+        self.act(name, Kind::AddClient(add));
+        let alias = self.aliases.last().map_or_else(|| vec![0; 16], |(_, alias)| alias.clone());
+        let state = &self.world.state;
+        let agency = state.agency_number(&name.parse().unwrap());
+        let class = i32::from(pb::DisposalClass::Record);
+        let key = state.key_for(Some(id), agency, class).map(|key| key.as_bytes().to_vec());
+        let key = key.unwrap_or_else(|| {
+            self.keys += 1;
+            let key = vec![self.keys; 16];
+            let open = pb::OpenKey {
+                key: key.clone().into(),
+                client: id.as_bytes().to_vec().into(),
+                agency: name.to_owned(),
+                disposal_class: class,
+            };
+            let _outcome = self.world.apply(By::Node, Kind::OpenKey(open));
+            key
+        });
+        let records = self.records.clone();
+        let replaces = self.dice.below(2) == 0 && !records.is_empty();
+        let supersedes = if replaces { self.one_of(&records) } else { Vec::new() };
+        let publish = pb::PublishRecord {
+            record_type: LEAVER_FORM.to_owned(),
+            type_version: 1,
+            code_lists: "2026-11-01".to_owned(),
+            client: alias.into(),
+            supersedes: supersedes.into(),
+            groups: self.groups(),
+            content_mac: digest("content"),
+            key: key.into(),
+        };
+        self.act(name, Kind::PublishRecord(publish));
+    }
+
+    /// What the node would propose, sometimes spoilt or late.
+    fn release(&mut self) {
+        let name = self.pick(&["college", "charity"]);
+        let subscription = self.pick(&SUBSCRIPTIONS);
+        let state = &self.world.state;
+        let found = state.agency_number(&name.parse().unwrap()).and_then(|agency| {
+            state.subscription_number(agency, &subscription.parse().unwrap())
+        });
+        let Some(number): Option<SubscriptionNumber> = found else { return };
+        let (now, count) = (UnixMillis::new(self.world.now_ms()), 1 + self.dice.below(4));
+        let count = usize::try_from(count).unwrap();
+        let offers::Candidates { first_delivery, mut lines, stale } =
+            offers::candidates(&self.world.state, number, now, count);
+        lines.extend(stale);
+        if lines.is_empty() {
+            return;
+        }
+        if self.dice.below(6) == 0 {
+            lines[0].grants.clear();
+        }
+        if self.dice.below(6) == 0 {
+            self.consent();
+        }
+        let kind = Kind::ReleaseRecords(pb::ReleaseRecords {
+            agency: name.to_owned(),
+            subscription: subscription.to_owned(),
+            first_delivery: first_delivery + u64::from(self.dice.below(12) == 0),
+            lines,
+        });
+        let _outcome = self.world.apply(By::Node, kind);
+    }
+
+    fn consent(&mut self) {
+        let by = if self.dice.below(3) == 0 { "college" } else { "council" };
+        let consents = self.consents.clone();
+        let kind = if self.dice.below(3) == 0 {
+            let consent = self.one_of(&consents).into();
+            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() })
+        } else {
+            let scope = Some(pb::ConsentScope {
+                client: self.alias(by).into(),
+                publisher: "council".to_owned(),
+                record_type: LEAVER_FORM.to_owned(),
+                groups: self.groups().into_iter().filter(|group| group != "destination").collect(),
+                recipients: owned(&["college"]),
+                gate: i32::from(pb::Gate::DataProtectionConsent),
+            });
+            let now = self.world.now_ms();
+            let act = Some(pb::ConsentAct {
+                grantor: i32::from(pb::Grantor::Self_),
+                authority: 0,
+                age_years: u32::try_from(self.dice.below(20)).unwrap(),
+                method: i32::from(pb::ConsentMethod::Form),
+                given_at_ms: now - self.dice.below(1_000),
+                notice_digest: digest("notice"),
+            });
+            if self.dice.below(4) == 0 {
+                Kind::RefuseConsent(pb::RefuseConsent { scope, act })
+            } else {
+                let ends = self.dice.below(2) == 0;
+                let expires_at_ms = if ends { now + self.dice.below(3 * DAY_MS) } else { 0 };
+                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms })
+            }
+        };
+        self.act(if by == "council" { "council" } else { "college" }, kind);
+    }
+
+    fn agreement(&mut self) {
+        let agreement = self.pick(&["leavers", "leavers", "second"]).to_owned();
+        let (version, content_hash) = (self.stands.0, self.stands.1.clone().into());
+        let kind = match self.dice.below(9) {
+            0 => {
+                let flows = vec![statutory_flow("statutory", "council", &["charity"])];
+                let content = Some(self.world.content(&["council", "charity"], flows));
+                Kind::DraftAgreement(pb::DraftAgreement { agreement, content })
+            }
+            1 => Kind::ProposeAgreement(pb::ProposeAgreement { agreement, version, content_hash }),
+            2..=4 => {
+                Kind::ApproveAgreement(pb::ApproveAgreement { agreement, version, content_hash })
+            }
+            5 => Kind::DeclineAgreement(pb::DeclineAgreement { agreement, version }),
+            6 => Kind::SuspendFlows(pb::SuspendFlows { agreement }),
+            7 => Kind::ResumeFlows(pb::ResumeFlows { agreement }),
+            _ if self.dice.below(6) == 0 => Kind::EndAgreement(pb::EndAgreement { agreement }),
+            _ => Kind::ResumeFlows(pb::ResumeFlows { agreement }),
+        };
+        let name = self.pick(&AGENCIES);
+        let name = AGENCIES.into_iter().find(|known| *known == name).unwrap();
+        self.act(name, kind);
+    }
+
+    fn case(&mut self) {
+        let name = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        let client = self.alias(name).into();
+        let agency = self.pick(&["college", "charity"]).to_owned();
+        let kind = match self.dice.below(4) {
+            0 | 1 => Kind::OpenCaseload(pb::OpenCaseload { client }),
+            2 => Kind::ConfirmCaseload(pb::ConfirmCaseload { client, agency }),
+            _ => Kind::EndCaseload(pb::EndCaseload { client, agency }),
+        };
+        self.act(name, kind);
+    }
+
+    fn delivery(&mut self) {
+        let name = if self.dice.below(2) == 0 { "college" } else { "charity" };
+        let subscription = self.pick(&SUBSCRIPTIONS).to_owned();
+        let place = self.dice.below(8);
+        let records = self.records.clone();
+        let kind = match self.dice.below(8) {
+            0 => self::subscription(&subscription),
+            1 if self.dice.below(3) == 0 => {
+                Kind::RemoveSubscription(pb::RemoveSubscription { subscription })
+            }
+            2 => Kind::SeekSubscription(pb::SeekSubscription {
+                subscription,
+                after_delivery: place,
+            }),
+            3 => Kind::OpenRecord(pb::OpenRecord {
+                record: self.one_of(&records).into(),
+                reason: i32::from(pb::ReadReason::Service),
+                grants: Vec::new(),
+            }),
+            4 => {
+                let reason = i32::from(pb::NackReason::NotAccepted);
+                let nacks = vec![pb::Nack { delivery: 1 + place, reason }];
+                Kind::Acknowledge(pb::Acknowledge { subscription, through: place, nacks })
+            }
+            _ => {
+                Kind::Acknowledge(pb::Acknowledge { subscription, through: place, nacks: vec![] })
+            }
+        };
+        self.act(name, kind);
+    }
+
+    fn policy(&mut self) {
+        let policy = "mine".to_owned();
+        let kind = if self.dice.below(2) == 0 {
+            let text = POLICY_TEXTS[usize::try_from(self.dice.below(3)).unwrap()].clone();
+            Kind::PutPolicy(pb::PutPolicy { policy, text, schema_version: 1 })
+        } else {
+            Kind::RemovePolicy(pb::RemovePolicy { policy })
+        };
+        let name = if self.dice.below(2) == 0 { "council" } else { "college" };
+        self.act(name, kind);
+    }
+
+    fn operator(&mut self) {
+        let agency = self.pick(&AGENCIES).to_owned();
+        let kind = match self.dice.below(3) {
+            0 => Kind::SuspendAgency(pb::SuspendAgency { agency }),
+            _ => Kind::ResumeAgency(pb::ResumeAgency { agency }),
+        };
+        let _outcome = self.world.apply(By::Operator, kind);
+    }
+
+    /// The bytes of some entry once more, whole or cut short.
+    fn again(&mut self) {
+        let count = u64::try_from(self.world.entries().len()).unwrap();
+        let place = usize::try_from(self.dice.below(count)).unwrap();
+        let mut bytes = self.world.entries()[place].1.clone();
+        if self.dice.below(3) == 0 {
+            bytes.truncate(bytes.len() / 2);
+        }
+        let _outcome = self.world.append(bytes);
+    }
+}
