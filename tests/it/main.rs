@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod golden;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;

@@ -173,7 +173,8 @@ impl Story {
     fn note(&self, request: &Request, outcome: &Outcome) {
         let mut known = self.known.borrow_mut();
         let Ok(receipt) = outcome else { return };
-        let first = known.answers.entry((request.name, request.id)).or_insert_with(|| receipt.clone());
+        let first =
+            known.answers.entry((request.name, request.id)).or_insert_with(|| receipt.clone());
         assert_eq!(first, receipt, "G9: {request:?}");
         match (&request.what, receipt) {
             (What::Publish(publication), Receipt::Published { record, client, .. }) => {
@@ -243,9 +244,7 @@ async fn call(node: &Node, request: &Request) -> Result<Outcome, Failure> {
             let asked = cast::asked(request.name, sharing, request.id, Some(kind));
             node.submit(&asked, kind.clone(), None).await
         }
-        What::Operate(kind) => {
-            node.submit(&cast::operator(request.id), kind.clone(), None).await
-        }
+        What::Operate(kind) => node.submit(&cast::operator(request.id), kind.clone(), None).await,
         What::Publish(publication) => {
             let asked = cast::asked(request.name, sharing, request.id, None);
             node.publish(&asked, publication).await
