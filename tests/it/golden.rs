@@ -4,6 +4,13 @@
 //! stand the outcomes, one a line, and their chained digest. State digests are not compared: they change with the schema.
 //! `CONCORDAT_GOLDEN=write` writes the files anew, which is right only while no ledger of the format exists.
 
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests may end a test"
+)]
+
 use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
 use concordat::{
@@ -42,7 +49,7 @@ fn written() -> World {
     for name in ["college", "charity"] {
         let (subscription, record_types) = ("first".to_owned(), owned(&[LEAVER_FORM]));
         let create = pb::CreateSubscription { subscription, record_types };
-        sharing(&mut world, name, Kind::CreateSubscription(create));
+        let _created = sharing(&mut world, name, Kind::CreateSubscription(create));
     }
     let open = pb::OpenKey {
         key: vec![3; 16].into(),

@@ -213,8 +213,8 @@ async fn race(
     }
     assert!(!left || passed < withdrawn, "it left after the withdrawal was applied");
     if !left {
-        let lost: Vec<_> = lines.iter().map(|line| line.released.clone()).collect();
-        pair.node.not_sent(&lost);
+        let stopped: Vec<_> = lines.iter().map(|line| line.released.clone()).collect();
+        pair.node.not_sent(&stopped);
     }
     pair.acknowledge(&lines).await;
     assert!(college.take(4).await.unwrap().is_empty(), "it came after the withdrawal");

@@ -108,7 +108,7 @@ impl Twin {
     }
 
     async fn publish_as(&mut self, name: &'static str, request: RequestId, client: u64, mark: u64) {
-        let groups = &GROUPS[..1 + usize::try_from(mark % 3).unwrap()];
+        let groups = &GROUPS[..=usize::try_from(mark % 3).unwrap()];
         let identifiers = cast::identifiers(name, client);
         let publication = cast::publication(identifiers, groups, mark, None);
         let asked = cast::asked(name, SHARING, request, None);
@@ -196,7 +196,7 @@ impl Twin {
                 let asked = cast::asked(COLLEGE, SHARING, request, None);
                 let identifiers = cast::identifiers(COLLEGE, client);
                 let outcome = self.node.add_client(&asked, &identifiers).await;
-                self.shown(outcome)
+                self.shown(&outcome)
             }
             1..=3 => self.publish(request, client, id).await,
             4..=5 => self.open(request, id).await,
@@ -210,8 +210,8 @@ impl Twin {
         self.answers.push(answer);
     }
 
-    fn shown(&mut self, outcome: Result<Outcome, Failure>) -> String {
-        if let Ok(outcome) = &outcome {
+    fn shown(&mut self, outcome: &Result<Outcome, Failure>) -> String {
+        if let Ok(outcome) = outcome {
             for id in ids(outcome) {
                 if !self.own.contains(&id) {
                     self.own.push(id);
@@ -225,7 +225,7 @@ impl Twin {
         self.own_requests.push((request, kind.clone()));
         let asked = cast::asked(COLLEGE, SHARING, request, Some(&kind));
         let outcome = self.node.submit(&asked, kind, None).await;
-        self.shown(outcome)
+        self.shown(&outcome)
     }
 
     /// An earlier request, as it was or with other content.
@@ -248,7 +248,7 @@ impl Twin {
         let publication = cast::publication(identifiers, &GROUPS[..2], mark, supersedes);
         let asked = cast::asked(COLLEGE, SHARING, request, None);
         let outcome = self.node.publish(&asked, &publication).await;
-        self.shown(outcome)
+        self.shown(&outcome)
     }
 
     async fn open(&mut self, request: RequestId, id: [u8; 16]) -> String {
@@ -309,7 +309,7 @@ impl Twin {
         let bytes = bytes::Bytes::copy_from_slice(&id);
         let agency = ["charity", COLLEGE, "council"][usize::try_from(place % 3).unwrap()];
         let agency = agency.to_owned();
-        let publisher = if place % 2 == 0 { "council" } else { "shire" };
+        let publisher = if place.is_multiple_of(2) { "council" } else { "shire" };
         let scope = Some(cast::scope(&id, publisher, &GROUPS[..2]));
         let act = Some(cast::act());
         let subscription = if place < 8 { "first" } else { "other" }.to_owned();
