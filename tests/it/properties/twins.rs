@@ -316,8 +316,10 @@ impl Twin {
         match self.dice.below(10) {
             0 if place < 5 => Kind::RefuseConsent(pb::RefuseConsent { scope, act }),
             0 => {
-                let expires_at_ms = 0;
-                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms })
+                // One that no flow waits for: a consent that is asked for would rightly show more.
+                let gate = i32::from(pb::Gate::StatutoryConsent);
+                let scope = scope.map(|scope| pb::ConsentScope { gate, ..scope });
+                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 })
             }
             1 => Kind::WithdrawConsent(pb::WithdrawConsent {
                 consent: bytes,
