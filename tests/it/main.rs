@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod demo;
 mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
+mod golden;
 mod harness;
-mod demo;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;

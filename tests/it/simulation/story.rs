@@ -76,9 +76,11 @@ pub(crate) struct Left {
 pub(crate) enum Event {
     Answered(Answered),
     /// The outcome of a request is unknown.
+    #[expect(dead_code, reason = "it is told in the story")]
     Unknown(RequestId),
     Left(Left),
     /// The send gate held a released record back.
+    #[expect(dead_code, reason = "it is told in the story")]
     Held(RecordId),
     Ended,
 }
@@ -189,10 +191,10 @@ impl Story {
             (What::AddClient(identifiers), Receipt::Answer(Remembered::Client(alias))) => {
                 known.aliases.insert((request.name, client_number(identifiers)), *alias);
             }
-            (What::Submit(_), Receipt::Answer(Remembered::Consent(consent))) => {
-                if !known.consents.iter().any(|(_, id)| id == consent) {
-                    known.consents.push((request.name, *consent));
-                }
+            (What::Submit(_), Receipt::Answer(Remembered::Consent(consent)))
+                if !known.consents.iter().any(|(_, id)| id == consent) =>
+            {
+                known.consents.push((request.name, *consent));
             }
             _ => {}
         }
