@@ -291,9 +291,9 @@ async fn serve(
 ) -> Result<(), CliError> {
     let incoming = Incoming::new(listener, Arc::clone(&trust), acceptor::Limits::default());
     let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
-    server::serve(node, trust, incoming, server::Limits::default(), shutdown).await.map_err(
-        |cause| CliError::new(Exit::Other, "the server failed").because(cause.to_string()),
-    )
+    server::serve(node, trust, incoming, server::Limits::default(), shutdown)
+        .await
+        .map_err(|cause| CliError::new(Exit::Other, "the server failed").because(cause.to_string()))
 }
 
 /// What a node is made of, from the files of the exchange.
@@ -400,7 +400,11 @@ fn trust(tls: &Path, clock: &Clock) -> Result<Arc<Trust>, CliError> {
         authority.keep_revocation_list_current(clock.now())?;
     }
     let clock = clock.clone();
-    Ok(Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now()))?)
+    Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now())).map_err(|fault| {
+        CliError::from(fault).fixed_by(
+            "the directory needs ca.crt, crl.pem, server.crt and server.key; `concordat certs create` makes them to try",
+        )
+    })
 }
 
 fn development_authority(tls: &Path) -> Result<Option<DevelopmentAuthority>, CliError> {
