@@ -227,7 +227,7 @@ fn somebody(dice: &mut Dice, seasons: &Seasons, (row, role): (usize, Role)) -> L
         _other => seasons.born(stay, (dice.below(7), dice.below(28))),
     };
     let forename = dice.one_of(&FORENAMES, "Ailsa").to_owned();
-    let surname = dice.one_of(&SURNAMES, "Larkfield").to_owned();
+    let surname = surname(dice, role).to_owned();
     let form_date = seasons.days_ago(1 + dice.below(18));
     let at_school = !(role == Role::Ordinary && stay == Stay::ToSixth && dice.once_in(4));
     let leaves = if at_school {
@@ -267,6 +267,25 @@ fn somebody(dice: &mut Dice, seasons: &Seasons, (row, role): (usize, Role)) -> L
         risk,
         needs_support: dice.once_in(5),
         looked_after: dice.once_in(25),
+    }
+}
+
+/// A family name; those of whom the story tells are told apart by it.
+fn surname(dice: &mut Dice, role: Role) -> &'static str {
+    let drawn = dice.one_of(&SURNAMES, "Larkfield");
+    match role {
+        Role::Twin => "Harrowmuir",
+        Role::LeavesAtFifteen => "Carnduff",
+        Role::ConsentsLate => "Glenhuld",
+        Role::ChangesMind => "Quarrelton",
+        Role::Withdraws => "Strathorn",
+        Role::Exempted => "Fairlock",
+        Role::AtRisk => "Balfennan",
+        Role::Ordinary
+        | Role::WithoutScn
+        | Role::Refuses
+        | Role::ConsentedButFlawed
+        | Role::Flawed(_) => drawn,
     }
 }
 
