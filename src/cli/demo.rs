@@ -66,6 +66,7 @@ impl Demo {
             return Ok(());
         }
         play.exchange.restart().await?;
+        play.place.point_to(&play.exchange.endpoint())?;
         teller.lines(&play.banner());
         told_to_stop()?.await;
         play.exchange.kill().await

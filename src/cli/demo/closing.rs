@@ -46,7 +46,7 @@ impl Play {
         &self,
     ) -> Result<BTreeMap<&'static str, BTreeMap<String, usize>>, CliError> {
         let teller = self.teller;
-        teller.act("10  Why the rest was withheld");
+        teller.act("11  Why the rest was withheld");
         let mut withheld = BTreeMap::new();
         for recipient in RECIPIENTS {
             let missing = self.never_sent(recipient)?;
@@ -113,7 +113,7 @@ impl Play {
     /// Stops the exchange and verifies the ledger from its files, as an inspector does, with another process.
     pub(super) async fn verify(&mut self) -> Result<Value, CliError> {
         let teller = self.teller;
-        teller.act("11  The ledger, from its files");
+        teller.act("12  The ledger, from its files");
         self.exchange.kill().await?;
         let mut verify = Command::new(&self.program);
         verify.args(["--output", "json", "ledger", "verify"]).arg(self.place.data());
@@ -124,12 +124,14 @@ impl Play {
         hold(output.status.success(), &format!("the ledger does not verify: {told}"))?;
         let report: Value = serde_json::from_slice(&output.stdout)
             .map_err(|_| surprise("the verifier's answer does not read"))?;
-        teller.say(
+        let attestations = report.get("attestations_checked").and_then(Value::as_u64);
+        teller.say(&format!(
             "The exchange is stopped, and another process reads its files alone, trusting nothing but the genesis: \
              every checksum, leaf hash and attachment digest and the tree are computed again, every command is \
-             decided again, every attestation compared, and the history is that of the checkpoint kept from before \
-             the kill.",
-        );
+             decided again, {} compared with the state that comes out, and the history is that of the checkpoint \
+             kept from before the kill.",
+            count(attestations.and_then(|n| usize::try_from(n).ok()).unwrap_or(0), "attestation", "attestations"),
+        ));
         Ok(report)
     }
 
@@ -169,13 +171,13 @@ impl Counts {
         let refused: usize = self.refused.values().sum();
         let mut lines = vec![
             String::new(),
-            format!("published  {} forms, of {} rows of the file", self.published, self.rows),
-            format!("refused    {refused} rows: {}", listed(&self.refused)),
+            format!("published  {:>3} forms, of {} rows of the file", self.published, self.rows),
+            format!("refused    {refused:>3} rows: {}", listed(&self.refused)),
         ];
         for (recipient, number) in &self.released {
             let deliveries = self.deliveries.get(recipient).copied().unwrap_or_default();
             lines.push(format!(
-                "released   {number:>3} forms to {recipient} ({deliveries} deliveries with new versions)"
+                "released   {number:>3} forms to {recipient}, {deliveries} deliveries with new versions"
             ));
         }
         for (recipient, reasons) in &self.withheld {

@@ -25,9 +25,9 @@ impl Play {
         import.args(["record", "import"]).arg(self.place.leavers());
         let output = import.stdin(Stdio::null()).kill_on_drop(true).output().await;
         let output = output.map_err(|cause| CliError::file(&self.program, &cause))?;
-        let mut samples: BTreeMap<String, String> = BTreeMap::new();
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.imported(line, &mut samples)?;
+            self.imported(line, &mut reasons)?;
         }
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let all = self.forms.len() + self.refused.len() == ROWS;
@@ -39,13 +39,8 @@ impl Play {
             self.forms.len(),
             self.refused.len(),
         ));
-        let mut reasons: BTreeMap<&String, usize> = BTreeMap::new();
-        for field in self.refused.values() {
-            *reasons.entry(field).or_default() += 1;
-        }
-        for (field, number) in reasons {
-            let sample = samples.get(field).map(String::as_str).unwrap_or_default();
-            teller.item(&format!("{}, {sample}", count(number, "row", "rows")));
+        for (reason, number) in reasons {
+            teller.item(&format!("{}, {reason}", count(number, "row", "rows")));
         }
         teller.say(
             "The refused rows are in a rejects file, to be put right and imported. A form is published once \
@@ -58,7 +53,7 @@ impl Play {
     fn imported(
         &mut self,
         line: &[u8],
-        samples: &mut BTreeMap<String, String>,
+        reasons: &mut BTreeMap<String, usize>,
     ) -> Result<(), CliError> {
         let unreadable = || surprise("a line of the import does not read");
         let value: Value = serde_json::from_slice(line).map_err(|_| unreadable())?;
@@ -73,7 +68,7 @@ impl Play {
         }
         let reason = value.pointer("/reasons/0").and_then(Value::as_str).ok_or_else(unreadable)?;
         let field = reason.split_once(": ").map_or(reason, |(field, _)| field).to_owned();
-        samples.entry(field.clone()).or_insert_with(|| reason.to_owned());
+        *reasons.entry(reason.to_owned()).or_default() += 1;
         self.refused.insert(number, field);
         Ok(())
     }

@@ -178,7 +178,7 @@ impl Cohort {
             Layout::from_header(record_type, &HEADER).map_err(|_violations| MalformedRecord)?;
         let mut dice = Dice::new(seed);
         let seasons = Seasons::after(today);
-        let leavers = person::everybody(&mut dice, &seasons, ROLES);
+        let leavers = person::everybody(&mut dice, seasons, ROLES);
         let rows = leavers.iter().map(|leaver| form::row(leaver, &layout));
         let rows = rows.collect::<Result<_, _>>()?;
         let said = said(&leavers, today);
@@ -230,7 +230,7 @@ fn said(leavers: &[Leaver], today: Date) -> Vec<Said> {
 /// Ordinary leavers at some risk, of whom the council confirms four in five.
 fn claims(leavers: &[Leaver]) -> Vec<Claim> {
     let served = leavers.iter().filter(|leaver| {
-        leaver.role == Role::Ordinary && leaver.at_school && leaver.might_drop_out
+        leaver.role == Role::Ordinary && leaver.at_school && leaver.might_drop_out()
     });
     served
         .zip(1_usize..)

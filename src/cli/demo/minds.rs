@@ -148,6 +148,7 @@ impl Play {
     /// One of them says yes once more.
     pub(super) async fn hear_again(&mut self) -> Result<(), CliError> {
         let teller = self.teller;
+        teller.act("10  A yes once more");
         let leaver = self.leaver(Role::ChangesMind)?;
         for said in self.said_of(&leaver, Moment::Later, Word::Yes) {
             let consent = self.council.consent(&said).await?;

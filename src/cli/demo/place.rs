@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -14,9 +13,6 @@ use crate::cli::{
     demo::leavers::{Claim, Cohort, HEADER, Moment, Said, Speaker, Word},
     error::{CliError, Exit},
 };
-
-/// The port that is taken if it is free.
-const PORT: u16 = 8443;
 
 /// The demo's directory.
 #[derive(Debug)]
@@ -135,17 +131,4 @@ fn table(
         writer.write_record(&row).map_err(unwritable)?;
     }
     writer.flush().map_err(|cause| CliError::file(path, &cause))
-}
-
-/// The address to serve on, and whether the usual port was taken.
-pub(super) fn free_address() -> Result<(SocketAddr, bool), CliError> {
-    let bound = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let (listener, busy) = match bound(PORT) {
-        Ok(listener) => (Ok(listener), false),
-        Err(_) => (bound(0), true),
-    };
-    let address = listener.and_then(|listener| listener.local_addr()).map_err(|cause| {
-        CliError::new(Exit::Other, "no port of this machine is free").because(cause.to_string())
-    })?;
-    Ok((address, busy))
 }

@@ -11,9 +11,9 @@ use crate::{
         demo::{
             cast::{COLLEGE, COUNCIL, PROVIDER, RECORD_TYPE, SDS},
             desk::{Desk, Received},
-            exchange::Exchange,
+            exchange::{Exchange, PORT},
             leavers::{Cohort, Leaver, Role, SEED},
-            place::{Place, free_address},
+            place::Place,
             teller::Teller,
         },
         error::{CliError, Exit},
@@ -83,12 +83,11 @@ impl Play {
             let id: AgencyId = agency.parse()?;
             profiles.insert(agency, authority.issue_agency(&id, now)?);
         }
-        let (address, busy) = free_address()?;
-        let exchange = Exchange::found(program.clone(), &place, address).await?;
+        let exchange = Exchange::found(program.clone(), &place).await?;
         let endpoint = exchange.endpoint();
         place.point_to(&endpoint)?;
-        if busy {
-            teller.say(&format!("Port 8443 is taken, so this exchange listens at {endpoint}."));
+        if exchange.port() != PORT {
+            teller.lines(&format!("Port {PORT} is taken, so the exchange listens at {endpoint}."));
         }
         let at = (place.home(), endpoint.as_str());
         let operator = Desk::open(caller, at, OPERATOR).await?;
@@ -122,6 +121,7 @@ impl Play {
     /// Seats everybody anew: the connections of a killed exchange are gone.
     pub(super) async fn reconnect(&mut self) -> Result<(), CliError> {
         let endpoint = self.exchange.endpoint();
+        self.place.point_to(&endpoint)?;
         let at = (self.place.home(), endpoint.as_str());
         self.operator = Desk::open(&self.caller, at, OPERATOR).await?;
         self.council = Desk::open(&self.caller, at, COUNCIL).await?;

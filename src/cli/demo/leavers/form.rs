@@ -7,10 +7,10 @@ use crate::{
     pb::record::v1::{
         Article6Basis, Article9Condition, LawfulBasis, LeaverForm, LegalPower,
         leaver_form::{
-            Answer, CareExperience, Channel, ConfirmationMethod, Contact, Core, DestinationSource,
-            Education, ExceptionalReason, Identity, Intention, OfferStatus, Outcome,
-            RestrictedSupport, RiskBasis, Route, SafeContact, SpecialSupport, StaffRole, Stage,
-            Status, StatutoryLeaveType, Support,
+            Answer, Channel, ConfirmationMethod, Contact, Core, DestinationSource, Education,
+            ExceptionalReason, Identity, Intention, OfferStatus, Outcome, RestrictedSupport,
+            RiskBasis, Route, SafeContact, SpecialSupport, StaffRole, Stage, Status,
+            StatutoryLeaveType, Support,
         },
     },
     record::{leaver_form::leaving::earliest_leaving, tabular::Layout, wire::MalformedRecord},
@@ -28,13 +28,13 @@ const BY_CONSENT: [&str; 5] = ["core", "identity", "contact", "education", "inte
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stay {
     /// Leaves in summer at the end of the fourth year.
-    ToFourth,
+    FourthYear,
     /// Leaves in summer at the end of the fifth year.
-    ToFifth,
+    FifthYear,
     /// Leaves in summer at the end of the sixth year.
-    ToSixth,
+    SixthYear,
     /// Leaves at Christmas of the fifth year.
-    ToChristmas,
+    Christmas,
 }
 
 /// The leaving dates that come next.
@@ -55,46 +55,48 @@ impl Seasons {
     }
 
     /// The school session that ends in the coming summer.
-    pub(super) const fn session(&self) -> i16 {
+    pub(super) const fn session(self) -> i16 {
         self.summer
     }
 
     /// The two digits of the year in which the candidate numbers were issued.
-    pub(super) fn issue_year(&self) -> [u8; 2] {
+    pub(super) fn issue_year(self) -> [u8; 2] {
         let year = (self.summer - 5).rem_euclid(100);
         [year / 10, year % 10].map(|digit| u8::try_from(digit).unwrap_or_default())
     }
 
     /// The day that lies so many days back.
-    pub(super) fn days_ago(&self, days: u8) -> Date {
+    pub(super) fn days_ago(self, days: u8) -> Date {
         self.today.checked_sub(i64::from(days).days()).unwrap_or(self.today)
     }
 
     /// A birthday that leads to leaving so, from a choice of 7 months and 28 days.
-    pub(super) fn born(&self, stay: Stay, (month, day): (u8, u8)) -> Date {
+    pub(super) fn born(self, stay: Stay, (month, day): (u8, u8)) -> Date {
         let small = |number: u8| i8::try_from(number).unwrap_or_default();
         let (year, month) = match stay {
-            Stay::ToFourth => (self.summer - 16, 3 + small(month)),
-            Stay::ToFifth => (self.summer - 17, 3 + small(month)),
-            Stay::ToSixth => (self.summer - 18, 3 + small(month)),
-            Stay::ToChristmas if month < 4 => (self.winter - 16, 10 + small(month % 3)),
-            Stay::ToChristmas => (self.winter - 15, 1 + small(month % 2)),
+            Stay::FourthYear => (self.summer - 16, 3 + small(month)),
+            Stay::FifthYear => (self.summer - 17, 3 + small(month)),
+            Stay::SixthYear => (self.summer - 18, 3 + small(month)),
+            Stay::Christmas if month < 4 => (self.winter - 16, 10 + small(month % 3)),
+            Stay::Christmas => (self.winter - 15, 1 + small(month % 2)),
         };
         Date::new(year, month, 1 + small(day % 28)).unwrap_or(self.today)
     }
 
     /// A birthday in August.
-    pub(super) fn born_in_august(&self, stay: Stay, day: u8) -> Date {
+    pub(super) fn born_in_august(self, stay: Stay, day: u8) -> Date {
         let born = self.born(stay, (5, 0));
         Date::new(born.year(), 8, i8::try_from(day).unwrap_or(15)).unwrap_or(born)
     }
 
     /// The day on which somebody plans to leave; the older may wait for the end of term.
-    pub(super) fn leaves(&self, stay: Stay, born: Date, waits: bool) -> Date {
+    pub(super) fn leaves(self, stay: Stay, born: Date, waits: bool) -> Date {
         let day = match stay {
-            Stay::ToFifth | Stay::ToSixth if waits => Date::new(self.summer, 6, 25).ok(),
-            Stay::ToFourth | Stay::ToFifth | Stay::ToSixth => Date::new(self.summer, 5, 31).ok(),
-            Stay::ToChristmas => earliest_leaving(born, COUNCIL).map(|earliest| earliest.date),
+            Stay::FifthYear | Stay::SixthYear if waits => Date::new(self.summer, 6, 25).ok(),
+            Stay::FourthYear | Stay::FifthYear | Stay::SixthYear => {
+                Date::new(self.summer, 5, 31).ok()
+            }
+            Stay::Christmas => earliest_leaving(born, COUNCIL).map(|earliest| earliest.date),
         };
         day.unwrap_or(self.today)
     }
@@ -144,13 +146,14 @@ fn form(leaver: &Leaver) -> LeaverForm {
             young_carer: Answer::NotStated.into(),
             ..Support::default()
         }),
-        special_support: leaver.needs_support.then(|| SpecialSupport {
+        special_support: leaver.support_needs.map(|needs| SpecialSupport {
             additional_support_needs: Answer::Yes.into(),
+            categories: vec![needs.into()],
             ..SpecialSupport::default()
         }),
-        restricted_support: leaver.looked_after.then(|| RestrictedSupport {
-            care_experience: CareExperience::PreviouslyLookedAfter.into(),
-        }),
+        restricted_support: leaver
+            .care
+            .map(|care| RestrictedSupport { care_experience: care.into() }),
         ..LeaverForm::default()
     };
     form.lawful_basis = lawful_basis(&form);
@@ -181,10 +184,10 @@ fn contact(leaver: &Leaver) -> Contact {
 
 fn education(leaver: &Leaver) -> Education {
     let (stage, leave_type) = match leaver.stay {
-        Stay::ToFourth => (Stage::S4, StatutoryLeaveType::Summer),
-        Stay::ToFifth => (Stage::S5, StatutoryLeaveType::Post),
-        Stay::ToSixth => (Stage::S6, StatutoryLeaveType::Post),
-        Stay::ToChristmas => (Stage::S5, StatutoryLeaveType::Winter),
+        Stay::FourthYear => (Stage::S4, StatutoryLeaveType::Summer),
+        Stay::FifthYear => (Stage::S5, StatutoryLeaveType::Post),
+        Stay::SixthYear => (Stage::S6, StatutoryLeaveType::Post),
+        Stay::Christmas => (Stage::S5, StatutoryLeaveType::Winter),
     };
     let (anticipated, actual) = match (leaver.at_school, leaver.role) {
         (false, _) => (None, Some(leaver.leaves)),

@@ -6,7 +6,7 @@ use jiff::{ToSpan, civil::Date};
 
 use crate::{
     model::{date::age_years, identifier::scn},
-    pb::record::v1::leaver_form::{Destination, Risk, Route},
+    pb::record::v1::leaver_form::{CareExperience, Destination, Risk, Route, SupportCategory},
 };
 
 use super::{
@@ -153,8 +153,6 @@ pub struct Leaver {
     pub leaves: Date,
     /// Whether an ordinary leaver says yes to the college.
     pub says_yes: bool,
-    /// Whether the school sees a high risk that the leaver will take no part in learning or work.
-    pub might_drop_out: bool,
     pub(super) stay: Stay,
     pub(super) form_date: Date,
     pub(super) street: String,
@@ -166,14 +164,19 @@ pub struct Leaver {
     pub(super) occupation: &'static str,
     pub(super) destination: Destination,
     pub(super) risk: Risk,
-    pub(super) needs_support: bool,
-    pub(super) looked_after: bool,
+    pub(super) support_needs: Option<SupportCategory>,
+    pub(super) care: Option<CareExperience>,
 }
 
 impl Leaver {
     /// What people call the leaver.
     pub fn name(&self) -> String {
         format!("{} {}", self.forename, self.surname)
+    }
+
+    /// Whether the school sees a high risk that the leaver will take no part in learning or work.
+    pub(super) fn might_drop_out(&self) -> bool {
+        self.risk == Risk::High
     }
 
     /// What the leaver, or a parent, says about the college.
@@ -194,7 +197,7 @@ impl Leaver {
 /// Everybody, in the order of the file.
 pub(super) fn everybody<const N: usize>(
     dice: &mut Dice,
-    seasons: &Seasons,
+    seasons: Seasons,
     roles: [(usize, Role); N],
 ) -> Vec<Leaver> {
     let mut numbers = BTreeSet::new();
@@ -220,16 +223,17 @@ pub(super) fn everybody<const N: usize>(
     leavers
 }
 
-fn somebody(dice: &mut Dice, seasons: &Seasons, (row, role): (usize, Role)) -> Leaver {
+fn somebody(dice: &mut Dice, seasons: Seasons, (row, role): (usize, Role)) -> Leaver {
     let stay = stay(dice, (row, role));
-    let born = match role {
-        Role::LeavesAtFifteen => seasons.born_in_august(stay, 15 + dice.below(14)),
-        _other => seasons.born(stay, (dice.below(7), dice.below(28))),
+    let born = if role == Role::LeavesAtFifteen {
+        seasons.born_in_august(stay, 15 + dice.below(14))
+    } else {
+        seasons.born(stay, (dice.below(7), dice.below(28)))
     };
     let forename = dice.one_of(&FORENAMES, "Ailsa").to_owned();
-    let surname = dice.one_of(&SURNAMES, "Larkfield").to_owned();
+    let surname = surname(dice, role).to_owned();
     let form_date = seasons.days_ago(1 + dice.below(18));
-    let at_school = !(role == Role::Ordinary && stay == Stay::ToSixth && dice.once_in(4));
+    let at_school = !(role == Role::Ordinary && stay == Stay::SixthYear && dice.once_in(4));
     let leaves = if at_school {
         seasons.leaves(stay, born, dice.once_in(3))
     } else {
@@ -253,7 +257,6 @@ fn somebody(dice: &mut Dice, seasons: &Seasons, (row, role): (usize, Role)) -> L
         at_school,
         leaves,
         says_yes: keen && at_school && !dice.once_in(3),
-        might_drop_out: risk == Risk::High,
         stay,
         form_date,
         street: format!("{} {}", 1 + dice.below(90), dice.one_of(&STREETS, "Kelp Street")),
@@ -265,8 +268,27 @@ fn somebody(dice: &mut Dice, seasons: &Seasons, (row, role): (usize, Role)) -> L
         occupation: dice.one_of(&["5434", "5231", "6111", "7111", "5315", "3213"], "5434"),
         destination: destination(dice),
         risk,
-        needs_support: dice.once_in(5),
-        looked_after: dice.once_in(25),
+        support_needs: dice.once_in(5).then_some(SupportCategory::Dyslexia),
+        care: dice.once_in(25).then_some(CareExperience::PreviouslyLookedAfter),
+    }
+}
+
+/// A family name; those of whom the story tells are told apart by it.
+fn surname(dice: &mut Dice, role: Role) -> &'static str {
+    let drawn = dice.one_of(&SURNAMES, "Larkfield");
+    match role {
+        Role::Twin => "Harrowmuir",
+        Role::LeavesAtFifteen => "Carnduff",
+        Role::ConsentsLate => "Glenhuld",
+        Role::ChangesMind => "Quarrelton",
+        Role::Withdraws => "Strathorn",
+        Role::Exempted => "Fairlock",
+        Role::AtRisk => "Balfennan",
+        Role::Ordinary
+        | Role::WithoutScn
+        | Role::Refuses
+        | Role::ConsentedButFlawed
+        | Role::Flawed(_) => drawn,
     }
 }
 
@@ -287,20 +309,25 @@ fn twin_of(twin: &Leaver, other: Leaver) -> Leaver {
 
 fn stay(dice: &mut Dice, (row, role): (usize, Role)) -> Stay {
     let drawn = match dice.below(8) {
-        0..=2 => Stay::ToFourth,
-        3 | 4 => Stay::ToFifth,
-        5 | 6 => Stay::ToSixth,
-        _last => Stay::ToChristmas,
+        0..=2 => Stay::FourthYear,
+        3 | 4 => Stay::FifthYear,
+        5 | 6 => Stay::SixthYear,
+        _last => Stay::Christmas,
     };
     match role {
         Role::Twin
         | Role::ConsentsLate
         | Role::ChangesMind
         | Role::Withdraws
-        | Role::ConsentedButFlawed => Stay::ToSixth,
-        Role::LeavesAtFifteen | Role::Exempted => Stay::ToFourth,
-        Role::Flawed(Flaw::LeavesTooEarly) if row.is_multiple_of(8) => Stay::ToChristmas,
-        Role::Flawed(Flaw::LeavesTooEarly) => Stay::ToFourth,
+        | Role::ConsentedButFlawed => Stay::SixthYear,
+        Role::LeavesAtFifteen | Role::Exempted => Stay::FourthYear,
+        Role::Flawed(Flaw::LeavesTooEarly) => {
+            if row.is_multiple_of(8) {
+                Stay::Christmas
+            } else {
+                Stay::FourthYear
+            }
+        }
         Role::Ordinary | Role::WithoutScn | Role::AtRisk | Role::Refuses | Role::Flawed(_) => drawn,
     }
 }
@@ -344,7 +371,7 @@ fn destination(dice: &mut Dice) -> Destination {
 }
 
 /// A candidate number that its check digit bears out.
-fn candidate_number(dice: &mut Dice, seasons: &Seasons) -> String {
+fn candidate_number(dice: &mut Dice, seasons: Seasons) -> String {
     loop {
         let [tens, units] = seasons.issue_year();
         let mut body = [tens, units, 0, 0, 0, 0, 0, 0];

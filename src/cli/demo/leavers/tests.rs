@@ -36,7 +36,16 @@ fn on_any_day_each_form_is_right_or_wrong_in_its_one_way() {
                 Role::Flawed(Flaw::BirthUnknown) => &["PLACEHOLDER_DATE_OF_BIRTH"],
                 Role::Flawed(Flaw::NoSuchRoute) => &["UNKNOWN_CODE"],
                 Role::Flawed(Flaw::OfferFromNobody | Flaw::SurnameMissing) => &["REQUIRED"],
-                _right => &[],
+                Role::Ordinary
+                | Role::Twin
+                | Role::WithoutScn
+                | Role::LeavesAtFifteen
+                | Role::Exempted
+                | Role::AtRisk
+                | Role::ConsentsLate
+                | Role::ChangesMind
+                | Role::Withdraws
+                | Role::Refuses => &[],
             };
             assert_eq!(reasons, expected, "{day} {}", leaver.local_id);
         }
