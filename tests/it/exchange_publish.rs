@@ -222,7 +222,7 @@ async fn a_new_version_is_held_against_the_one_that_it_replaces() {
     let (council, _sds) = exchange.partners().await;
     let begins = publish(&council, draft(&with_status(form(1), FormStatus::StayedOn))).await;
     let found = ("record.body.core.status".to_owned(), "STATUS_MAY_NOT_FOLLOW".to_owned());
-    assert_eq!(fields(&begins.unwrap_err()), [found.clone()]);
+    assert_eq!(fields(&begins.unwrap_err()), std::slice::from_ref(&found));
     let moved = draft(&with_status(form(1), FormStatus::Transferred));
     let moved = publish(&council, moved).await.unwrap();
     let stayed = over(&moved, &with_status(form(1), FormStatus::StayedOn));
@@ -331,7 +331,7 @@ async fn many_records_are_answered_one_by_one_and_a_refused_one_stops_no_other()
             }
             (11, Outcome::Receipt(receipt)) => assert_eq!(*receipt, PublishReceipt::default()),
             (_, Outcome::Receipt(receipt)) => assert!(receipt.record.starts_with("records/")),
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     // Repeating a request of the stream as a request of its own tells what became of it.

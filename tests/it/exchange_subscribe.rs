@@ -67,7 +67,7 @@ impl Subscriber {
     }
 
     async fn message(&mut self) -> Result<Option<Heard>, Status> {
-        let message = timeout(SOON, self.hear.message()).await.expect("something is said");
+        let message = timeout(SOON, self.hear.message()).await.unwrap();
         Ok(message?.map(|message| message.kind.unwrap()))
     }
 
@@ -230,7 +230,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, look).await.unwrap_or_else(|_| panic!("never: {what}"));
+    timeout(SOON, look).await.unwrap_or_else(|_| unreachable!("never: {what}"));
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_record_reaches_its_subscriber_cut_to_its_groups_and_is_acknowledged()
     assert_eq!((&record.name, record.version), (&first.record, 1));
     assert_ne!(record.client, first.client, "each agency has a name of its own for a client");
     assert_eq!(record.publisher, "agencies/inverclyde-council");
-    let [ground] = record.grounds.as_slice() else { panic!("{:?}", record.grounds) };
+    let [ground] = record.grounds.as_slice() else { unreachable!("{:?}", record.grounds) };
     assert_eq!((ground.agreement.as_str(), ground.flow.as_str()), ("agreements/leavers", "duty"));
     assert_eq!(ground.basis(), ledger::LawfulBasis::LegalObligation);
     assert_eq!(ground.gate(), ledger::Gate::None);
@@ -528,7 +528,7 @@ async fn a_cursor_of_another_agency_or_subscription_is_worth_nothing() {
     let status = loop {
         match subscriber.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ended well"),
+            Ok(None) => unreachable!("the stream ended well"),
             Err(status) => break status,
         }
     };
@@ -642,7 +642,7 @@ async fn a_suspended_agency_hears_why_and_nothing_more() {
     exchange.suspend(&sds).await;
     publish(&council, 1).await;
     let heard = subscriber.next().await;
-    let Some(Heard::GoAway(go_away)) = heard else { panic!("{heard:?}") };
+    let Some(Heard::GoAway(go_away)) = heard else { unreachable!("{heard:?}") };
     assert_eq!(go_away.reason(), GoAwayReason::AgencySuspended);
     assert_eq!(subscriber.next().await, None);
 }
