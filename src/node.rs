@@ -487,7 +487,15 @@ impl Shared {
 
     /// Ends the node: everybody who waits is told, and nothing more is taken or released.
     fn break_down(&self, fault: &Fault) {
-        tracing::error!(%fault, "the node can take nothing more");
+        match fault {
+            Fault::Closed => tracing::info!("the node takes nothing more"),
+            Fault::Full
+            | Fault::Broken(_)
+            | Fault::Corrupt(_)
+            | Fault::Unusable(_)
+            | Fault::ClockDoubtful
+            | Fault::Busy => tracing::error!(%fault, "the node can take nothing more"),
+        }
         // The first fault is the cause; what follows from it is not.
         let _first = self.fault.send_if_modified(|known| {
             let first = known.is_none();

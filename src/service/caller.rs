@@ -2,7 +2,7 @@
 //!
 //! A tower layer that stands before routing: no certificate, a certificate that is no longer good, a caller who is not in
 //! the RPC's row of the table, a suspended agency and a flood end here with a readable error. What passes carries a
-//! [`Session`] in its extensions. Headers never count. Source: ARCHITECTURE decision 19, `service/callers.rs`.
+//! [`Session`] in its extensions. Headers never count. The table is in `service/callers.rs`.
 
 use std::{
     future::{Ready, ready},
@@ -123,7 +123,7 @@ impl Caller {
         match row {
             Callers::AnyCertificate => !matches!(self, Self::None),
             Callers::Invited => matches!(self, Self::Unregistered { .. } | Self::Agency { .. }),
-            Callers::Agency => matches!(self, Self::Agency { .. }),
+            Callers::Agency | Callers::StoppingAgency => matches!(self, Self::Agency { .. }),
             Callers::Operator => matches!(self, Self::Operator { .. }),
             Callers::AgencyOrOperator => {
                 matches!(self, Self::Agency { .. } | Self::Operator { .. })
@@ -163,6 +163,7 @@ impl Door {
         let (caller, suspended) = self.node.read(|state| Caller::of(state, Some(peer)));
         match row {
             Some(Callers::AnyCertificate) => Ok(caller),
+            Some(Callers::StoppingAgency) if suspended => Ok(caller),
             Some(_) | None if suspended => Err(Denied::Suspended),
             Some(row) if caller.stands_in(row) => Ok(caller),
             Some(_) | None if matches!(caller, Caller::Unregistered { .. }) => {

@@ -1,6 +1,6 @@
 //! The gRPC server: every service behind the callers' layer and the send gate, with every limit of HTTP/2 written out.
 //!
-//! tonic leaves hyper's safe values out where nothing is said, so everything is said here (RELIABILITY finding 4). TLS is
+//! tonic leaves hyper's safe values out where nothing is said, so everything is said here. TLS is
 //! not tonic's: connections come with their handshake done.
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};

@@ -71,9 +71,10 @@ async fn a_certificate_that_belongs_to_nobody_may_look_and_enrol() {
     let stranger = served.stranger("stranger", AgencyKind::College).await;
     hold(&stranger.channel, "a stranger", |row| match row {
         Callers::AnyCertificate | Callers::Invited => None,
-        Callers::Agency | Callers::Operator | Callers::AgencyOrOperator => {
-            Some("CERTIFICATE_UNKNOWN")
-        }
+        Callers::Agency
+        | Callers::StoppingAgency
+        | Callers::Operator
+        | Callers::AgencyOrOperator => Some("CERTIFICATE_UNKNOWN"),
     })
     .await;
 }
@@ -87,6 +88,7 @@ async fn an_agency_may_do_what_agencies_do() {
         Callers::AnyCertificate
         | Callers::Invited
         | Callers::Agency
+        | Callers::StoppingAgency
         | Callers::AgencyOrOperator => None,
     })
     .await;
@@ -96,19 +98,19 @@ async fn an_agency_may_do_what_agencies_do() {
 async fn the_operator_stands_in_for_no_agency() {
     let served = Served::new().await;
     hold(&served.operator.channel, "the operator", |row| match row {
-        Callers::Agency | Callers::Invited => Some("CALLER_NOT_ALLOWED"),
+        Callers::Agency | Callers::StoppingAgency | Callers::Invited => Some("CALLER_NOT_ALLOWED"),
         Callers::AnyCertificate | Callers::Operator | Callers::AgencyOrOperator => None,
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_suspended_agency_may_only_look_at_what_everybody_sees() {
+async fn a_suspended_agency_may_only_stop_and_look_at_what_everybody_sees() {
     let served = Served::new().await;
     let college = served.agency("glen-college", AgencyKind::College).await;
     suspend(&served, "glen-college").await.unwrap();
     hold(&college.channel, "a suspended agency", |row| match row {
-        Callers::AnyCertificate => None,
+        Callers::AnyCertificate | Callers::StoppingAgency => None,
         Callers::Invited | Callers::Agency | Callers::Operator | Callers::AgencyOrOperator => {
             Some("AGENCY_SUSPENDED")
         }

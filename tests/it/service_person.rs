@@ -273,7 +273,7 @@ async fn a_claim_is_confirmed_by_who_publishes_and_hidden_from_others() {
     assert_eq!(awaiting.claims[0].agency, "agencies/glen-college");
     let others = stranger.caseloads().list_claims(list()).await.unwrap().into_inner();
     assert_eq!(others, pb::ListClaimsResponse::default());
-    let mut confirm = async |party: &Party, client: &str| {
+    let confirm = async |party: &Party, client: &str| {
         let confirm =
             ledger::ConfirmCaseload { client: alias(client), agency: "glen-college".to_owned() };
         let request_id = served.request_id();
