@@ -230,6 +230,16 @@ impl Node {
         Ok(pb::Checkpoint { origin, size: size.count(), root, note })
     }
 
+    /// Why the node can take nothing more; `None` while it can.
+    pub fn fault(&self) -> Option<Fault> {
+        self.shared.fault.borrow().clone()
+    }
+
+    /// Ends the node because somebody outside holds proof against its ledger (G7, G14).
+    pub fn halt(&self, fault: &Fault) {
+        self.shared.break_down(fault);
+    }
+
     /// Resolves when the node can take nothing more, with the reason: the process must end.
     pub async fn broken(&self) -> Fault {
         let mut fault = self.shared.fault.subscribe();

@@ -403,7 +403,11 @@ fn trust(tls: &Path, clock: &Clock) -> Result<Arc<Trust>, CliError> {
         authority.keep_revocation_list_current(clock.now())?;
     }
     let clock = clock.clone();
-    Ok(Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now()))?)
+    Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now())).map_err(|fault| {
+        CliError::from(fault).fixed_by(
+            "the directory needs ca.crt, crl.pem, server.crt and server.key; `concordat certs create` makes them to try",
+        )
+    })
 }
 
 fn development_authority(tls: &Path) -> Result<Option<DevelopmentAuthority>, CliError> {

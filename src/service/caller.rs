@@ -151,6 +151,12 @@ impl Door {
         Ok(Session { door: Arc::clone(self), peer, row, caller })
     }
 
+    /// A node that has ended serves nothing but what everybody sees, health among it.
+    fn ended(&self, session: &Session) -> Option<Status> {
+        let fault = self.node.fault().filter(|_| session.row != Callers::AnyCertificate)?;
+        Some(status::faulty(&fault))
+    }
+
     /// Who the peer is at this moment, if it may call what this row says. A path without a row is for nobody.
     fn standing(&self, peer: &PeerCertificate, row: Option<Callers>) -> Result<Caller, Denied> {
         self.trust.recheck(peer).map_err(Denied::Distrusted)?;
@@ -318,14 +324,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let answer = |status: Status| Either::Right(ready(Ok(status.into_http())));
         match self.door.admit(request.uri().path(), request.extensions().get::<Peer>()) {
             Ok(session) => {
+                if let Some(status) = self.door.ended(&session) {
+                    return answer(status);
+                }
                 request.extensions_mut().insert(session);
                 Either::Left(self.inner.call(request))
             }
             Err(denied) => {
                 tracing::debug!(?denied, "a caller was turned away");
-                Either::Right(ready(Ok(status::denied(denied).into_http())))
+                answer(status::denied(denied))
             }
         }
     }

@@ -1,7 +1,10 @@
 //! Every RPC, for every kind of caller, over real connections.
 
 use concordat::{
-    pb::ledger::v1::AgencyKind,
+    pb::{
+        ledger::v1::AgencyKind,
+        v1::{AgreementVersion, GetAgencyRequest},
+    },
     service::{
         callers::{self, Callers},
         rate::Rate,
@@ -184,4 +187,23 @@ async fn what_a_caller_says_in_headers_changes_nothing() {
     }
     let status = health.check(request).await.unwrap_err();
     assert_eq!(reason(&status), "CERTIFICATE_MISSING");
+}
+
+#[tokio::test]
+async fn what_does_not_decode_or_is_too_large_is_a_malformed_request() {
+    let served = Served::new().await;
+    let mut grpc = Grpc::new(served.operator.channel.clone());
+    grpc.ready().await.unwrap();
+    let codec: ProstCodec<AgreementVersion, ()> = ProstCodec::default();
+    let path = PathAndQuery::from_static("/concordat.v1.AgencyService/GetAgency");
+    // Where a context stands, these bytes are none.
+    let other = AgreementVersion { agreement: "no context".to_owned(), version: 1 };
+    let garbled = grpc.unary(Request::new(other), path, codec).await.unwrap_err();
+    let name = "x".repeat(2 << 20);
+    let large = GetAgencyRequest { context: context(), name };
+    let large = served.operator.agencies().get_agency(large).await.unwrap_err();
+    for status in [garbled, large] {
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert_eq!(reason(&status), "INVALID_REQUEST");
+    }
 }
