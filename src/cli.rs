@@ -20,6 +20,7 @@ use crate::{
 
 mod agency;
 mod agreement;
+mod bench;
 mod caseload;
 mod certs;
 mod code;
@@ -127,6 +128,9 @@ enum Verb {
     /// Look into the ledger and verify it.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Measure the exchange on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 /// Runs the program with the process's arguments and returns its exit code.
@@ -192,6 +196,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Subscription(subscription) => Box::pin(subscription.run(&caller)).await,
         Verb::Record(record) => Box::pin(record.run(&caller, format)).await,
         Verb::Ledger(ledger) => Box::pin(ledger.run(&caller)).await,
+        Verb::Bench(bench) => Box::pin(bench.run(caller.output)).await,
     }
 }
 

@@ -273,8 +273,7 @@ impl Node {
         kind: pb::command::Kind,
         evidence: Option<&pb::Evidence>,
     ) -> Result<Outcome, Failure> {
-        let command = asked.command(kind);
-        let parsed = Command::try_from(command.clone())?;
+        let (command, parsed) = encoded(asked.command(kind))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -322,9 +321,8 @@ impl Node {
         kind: pb::command::Kind,
         turn: (&delivery::Slot, u64),
     ) -> Result<Outcome, Fault> {
-        let command = own_command(kind);
-        let parsed =
-            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let (command, parsed) =
+            encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -337,9 +335,8 @@ impl Node {
         kind: pb::command::Kind,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
-        let command = own_command(kind);
-        let parsed =
-            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let (command, parsed) =
+            encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -348,7 +345,7 @@ impl Node {
 
     async fn propose(
         &self,
-        command: pb::Command,
+        command: Bytes,
         parsed: Command,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
@@ -357,7 +354,7 @@ impl Node {
 
     async fn propose_in_turn(
         &self,
-        command: pb::Command,
+        command: Bytes,
         parsed: Command,
         parts: Vec<pb::SealedPart>,
         turn: Option<(&delivery::Slot, u64)>,
@@ -377,7 +374,7 @@ impl Node {
         let draft = Draft {
             proposed_at: self.now()?,
             salt: shared.entropy.bytes(),
-            command: command.encode_to_vec().into(),
+            command,
             sealed,
             space,
         };
@@ -446,6 +443,12 @@ impl Node {
         let nonce = keys::nonce(&self.shared.entropy);
         key.seal(nonce, kind, &context, bytes).map_err(|fault| Fault::Corrupt(fault.to_string()))
     }
+}
+
+/// The bytes of a command that will be hashed and stored, and what they say.
+fn encoded(command: pb::Command) -> Result<(Bytes, Command), Violation> {
+    let bytes = command.encode_to_vec().into();
+    Ok((bytes, Command::try_from(command)?))
 }
 
 /// Stops may use the space that is kept back; everything else may not.
