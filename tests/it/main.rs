@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod cli;
+mod cli_exchange;
 mod demo;
 mod documents;
 mod exchange_publish;
