@@ -268,7 +268,13 @@ impl Twin {
         }
         let credit = 1 + usize::try_from(self.dice.below(4)).unwrap();
         let Some(stream) = &mut self.stream else { return "none".to_owned() };
-        let lines = stream.take(credit).await.unwrap();
+        let lines = match stream.take(credit).await {
+            Ok(lines) => lines,
+            Err(ended) => {
+                self.stream = None; // the agency itself moved or removed what it reads
+                return format!("{ended:?}");
+            }
+        };
         let shown: Vec<String> = lines.iter().map(|line| self.line(line)).collect();
         for line in &lines {
             self.last_delivery = line.released.delivery();
