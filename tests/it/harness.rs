@@ -154,7 +154,9 @@ impl Exchange {
     pub(crate) async fn channel(&self, directory: &Path) -> Channel {
         let time = TimeSource::fixed(self.clock.clock().now());
         let connector = Connector::open(directory, time).unwrap();
+        // The window that HTTP/2 itself begins with (RFC 9113 §6.9.2); this library's own is 2 MiB.
         let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
+        let endpoint = endpoint.initial_stream_window_size(65_535);
         endpoint.connect_with_connector(connector).await.unwrap()
     }
 
