@@ -44,7 +44,10 @@ impl Index {
         let by_local = local.as_ref().and_then(|key| self.by_local_id.get(key)).copied();
         let by_scn = self.by_scn.get(scn).filter(|_| !scn.is_empty()).copied();
         let client = by_local.or(by_scn).unwrap_or(fresh);
-        self.learn(agency, identifiers, client);
+        let unlearnt = |known: Option<ClientId>, text: &str| known.is_none() && !text.is_empty();
+        if unlearnt(by_local, local_id) || unlearnt(by_scn, scn) {
+            self.learn(agency, identifiers, client);
+        }
         let told = (agency.clone(), client, told_digest(identifiers));
         Resolved { client, news: !self.told.contains(&told) }
     }

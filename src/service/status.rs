@@ -217,6 +217,31 @@ pub fn failed(failure: Failure) -> Status {
     }
 }
 
+/// The gRPC library ended a call before its handler: what came does not decode, is too large or is in another encoding.
+pub fn of_the_library(bare: &Status) -> Status {
+    let text = match bare.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            "the message is larger than 1 MiB; send less at once"
+        }
+        Code::Internal | Code::Unimplemented | Code::InvalidArgument | Code::Unknown => {
+            "the message does not decode; send it as the published proto files say, uncompressed"
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => return unavailable(FAULT_RETRY),
+    };
+    tracing::debug!(cause = bare.message(), "a call ended before its handler");
+    violation(Violation::new("", "MALFORMED_MESSAGE", text))
+}
+
 /// The program is at fault. The cause goes to the log.
 pub fn internal(cause: &dyn std::fmt::Display) -> Status {
     tracing::error!(%cause, "a fault of the program");

@@ -67,12 +67,11 @@ pub(crate) struct Exchange {
     pub(crate) node: Node,
     pub(crate) trust: Arc<Trust>,
     pub(crate) authority: DevelopmentAuthority,
-    pub(crate) operator: IssuedProfile,
     pub(crate) clock: SimulatedClock,
     pub(crate) address: String,
     server: Option<Server>,
     // Dropped last: everything above lies in it.
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
 }
 
 struct Server {
@@ -122,7 +121,7 @@ impl Exchange {
             })
         };
         let server = Some(Server { stop: Some(stop), task });
-        Self { node, trust, authority, operator, clock, address, server, directory }
+        Self { node, trust, authority, clock, address, server, _directory: directory }
     }
 
     /// Issues a profile, invites and enrols an agency, and connects as it.
@@ -173,7 +172,7 @@ impl Exchange {
 
     /// Suspends an agency.
     pub(crate) async fn suspend(&self, agency: &Agency) {
-        let suspend = pb::SuspendAgency { agency: agency.id.to_string(), ..Default::default() };
+        let suspend = pb::SuspendAgency { agency: agency.id.to_string() };
         self.as_operator(Kind::SuspendAgency(suspend)).await.unwrap();
     }
 
@@ -334,10 +333,11 @@ impl Agency {
             notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
         };
         let record = pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
-        match self.submit(Kind::RecordConsent(record)).await? {
-            Receipt::Answer(Remembered::Consent(consent)) => Ok(consent),
-            other => unreachable!("not a consent: {other:?}"),
-        }
+        let receipt = self.submit(Kind::RecordConsent(record)).await?;
+        let Receipt::Answer(Remembered::Consent(consent)) = receipt else {
+            unreachable!("not a consent: {receipt:?}")
+        };
+        Ok(consent)
     }
 
     /// Withdraws a consent for every recipient.
@@ -354,6 +354,7 @@ pub(crate) fn reason(status: &Status) -> String {
 }
 
 /// A system's context for the purpose of the harness's agreements.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 pub(crate) fn context() -> Option<RequestContext> {
     Some(RequestContext {
         purpose: i32::from(Purpose::SchoolLeaverTransition),
@@ -419,9 +420,10 @@ pub(crate) fn alias(name: &str) -> AliasId {
 }
 
 fn purpose_of(kind: &Kind) -> Purpose {
-    match kind {
-        Kind::CreateSubscription(_) => Purpose::SchoolLeaverTransition,
-        _ => Purpose::Administration,
+    if matches!(kind, Kind::CreateSubscription(_)) {
+        Purpose::SchoolLeaverTransition
+    } else {
+        Purpose::Administration
     }
 }
 
