@@ -43,7 +43,7 @@ impl Bench {
     pub(crate) async fn run(self, output: Output) -> Result<(), CliError> {
         match self {
             Self::Publish(publish) => LocalSet::new().run_until(publish.run(output)).await,
-            Self::Node(inside) => LocalSet::new().run_until(inside.run(output)).await,
+            Self::Node(inside) => Box::pin(LocalSet::new().run_until(inside.run(output))).await,
             Self::Machine(machine) => machine.run(output),
         }
     }

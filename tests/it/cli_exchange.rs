@@ -79,7 +79,9 @@ impl Exchange {
         };
         offline(&["certs", "create"]);
         offline(&["init", "--data", "data", "--tls", "."]);
-        agencies.iter().for_each(|(agency, _)| offline(&["certs", "issue", agency]));
+        for (agency, _) in agencies {
+            offline(&["certs", "issue", agency]);
+        }
         let (process, endpoint, replayed) = serve(home.path());
         let exchange = Self { home, process, endpoint, replayed };
         for (agency, kind) in agencies {

@@ -58,7 +58,7 @@ impl Inside {
             let (before, entries, from) = (Cost::now(), head(running.node()), source.next.get());
             let until = Until::Time(Duration::from_secs_f64(window));
             let window = closed_loop(&source, in_flight, until).await?;
-            let published = source.next.get().saturating_sub(from);
+            let count = source.next.get().saturating_sub(from);
             rows.push(json!({
                 "in_flight": in_flight,
                 "throughput": window.throughput.round(),
@@ -66,7 +66,7 @@ impl Inside {
                 "p99": window.p99,
                 "entries": head(running.node()).saturating_sub(entries),
             }));
-            for (thread, micros) in Cost::now().since(&before, published) {
+            for (thread, micros) in Cost::now().since(&before, count) {
                 words(format!("{in_flight:5} in flight: {thread:16} {micros:7.1} us each"));
             }
         }

@@ -140,12 +140,12 @@ impl Machine {
             let found = offers::candidates(script.state(), number, script.now(), LINES);
             let looked = began.elapsed().as_secs_f64() * 1e6;
             let release = Kind::ReleaseRecords(pb::ReleaseRecords {
-                agency: script.recipient(),
+                agency: Script::recipient(),
                 subscription: "leavers".to_owned(),
                 first_delivery: found.first_delivery,
                 lines: found.lines,
             });
-            let command = script.own(release);
+            let command = Script::own(release);
             let began = Instant::now();
             let _receipt = script.apply(command)?;
             lines.push((looked, began.elapsed().as_secs_f64() * 1e6));
@@ -168,7 +168,7 @@ impl Machine {
             let record = script.apply(command)?;
             let record = script.state().record(record.unwrap_or(RecordId::from_bytes([0; 16])));
             let record = record.ok_or_else(|| problem("no record".to_owned()))?;
-            let (recipient, purpose) = (script.recipient_number()?, script.purpose());
+            let (recipient, purpose) = (script.recipient_number()?, Script::purpose());
             let question = Question::about(record, recipient, purpose, script.now());
             let cold = {
                 let fresh = script.state().clone();

@@ -86,7 +86,7 @@ impl Script {
             script.enter(number)?;
         }
         while !script.state.tables().sweeps.is_empty() {
-            let step = script.own(Kind::ContinueSweep(pb::ContinueSweep {}));
+            let step = Self::own(Kind::ContinueSweep(pb::ContinueSweep {}));
             let _swept = script.apply(step)?;
         }
         Ok(script)
@@ -100,12 +100,12 @@ impl Script {
         UnixMillis::new(self.now_ms)
     }
 
-    pub(super) fn purpose(&self) -> i32 {
+    pub(super) fn purpose() -> i32 {
         i32::from(PURPOSE)
     }
 
     /// The recipient that is looked at.
-    pub(super) fn recipient(&self) -> String {
+    pub(super) fn recipient() -> String {
         name(1)
     }
 
@@ -177,7 +177,7 @@ impl Script {
     }
 
     /// A command of the node's own.
-    pub(super) fn own(&self, kind: Kind) -> pb::Command {
+    pub(super) fn own(kind: Kind) -> pb::Command {
         command(Some(pb::actor::Who::Node(pb::Node {})), None, pb::Purpose::Operation, kind)
     }
 
@@ -319,7 +319,7 @@ impl Script {
             agency: name(0),
             disposal_class: i32::from(pb::DisposalClass::Record),
         });
-        let open = self.own(open);
+        let open = Self::own(open);
         let _opened = self.apply(open)?;
         self.clients.push((alias, KeyId::from_bytes(key)));
         Ok(())
