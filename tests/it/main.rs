@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod bad_input;
+mod canary;
 mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
 mod harness;
+mod kill;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -13,7 +16,11 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod memory;
+mod operator;
+mod place;
 mod properties;
+mod raw;
 mod seal_parts;
 mod service_agency;
 mod service_agreement;
@@ -29,3 +36,4 @@ mod tls_development;
 mod tls_live;
 mod tls_matrix;
 mod tls_service;
+mod twin;
