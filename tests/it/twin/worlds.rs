@@ -217,7 +217,7 @@ impl World {
             }
             2 => {
                 if let Some(consent) = self.given.pop() {
-                    self.pine.withdraw(consent).await;
+                    withdraw(&self.pine, consent).await;
                 }
             }
             _ => {
@@ -285,7 +285,7 @@ impl World {
             }
             _ => {
                 if let Some(consent) = self.consents.pop() {
-                    pine.withdraw(consent).await;
+                    withdraw(pine, consent).await;
                 }
                 let pulled = pull(&self.shadow_skills).await;
                 pool.cursors.extend(pulled);
@@ -325,6 +325,13 @@ async fn publish(
     };
     let answer = agency.exchange().publish_record(request).await?;
     Ok(answer.into_inner().receipt.unwrap())
+}
+
+/// Withdraws a consent, unless its recipient did so before.
+async fn withdraw(agency: &Agency, consent: ConsentId) {
+    let consent = consent.as_bytes().to_vec().into();
+    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new() };
+    drop(agency.submit(Kind::WithdrawConsent(withdraw)).await);
 }
 
 async fn add_client(agency: &Agency, scn: &str) -> AliasId {
