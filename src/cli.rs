@@ -20,11 +20,13 @@ use crate::{
 
 mod agency;
 mod agreement;
+mod bench;
 mod caseload;
 mod certs;
 mod code;
 pub mod compose;
 mod consent;
+pub mod demo;
 mod document;
 pub mod error;
 mod hex;
@@ -75,8 +77,8 @@ struct Global {
     /// That person's role.
     #[arg(long, global = true, value_name = "ROLE")]
     role: Option<String>,
-    /// Why it is asked. Default: operation for the operator's verbs, school-leaver-transition for records and
-    /// explanations, administration otherwise.
+    /// Why it is asked. Default: operation for the operator's verbs, school-leaver-transition for records,
+    /// explanations and new subscriptions, administration otherwise.
     #[arg(long, global = true, value_name = "PURPOSE", value_parser = Code("concordat.ledger.v1.Purpose"))]
     purpose: Option<i32>,
     /// How data are printed. Default: table; one line a record for record watch, CSV for record template, TOML for
@@ -93,6 +95,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Play a partnership that shares school leavers' forms, with invented people and a real exchange.
+    Demo(demo::Demo),
     /// Run an exchange.
     Serve(serve::Serve),
     /// Found a new ledger, with its keys.
@@ -124,6 +128,9 @@ enum Verb {
     /// Look into the ledger and verify it.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Measure the exchange on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 /// Runs the program with the process's arguments and returns its exit code.
@@ -177,6 +184,7 @@ fn dispatch(line: Line) -> Result<(), CliError> {
 
 async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(), CliError> {
     match verb {
+        Verb::Demo(demo) => Box::pin(demo.run(&caller)).await,
         Verb::Serve(serve) => Box::pin(serve.run(caller.output)).await,
         Verb::Init(init) => Box::pin(init.run(caller.output)).await,
         Verb::Certs(certs) => certs.run(&caller),
@@ -188,6 +196,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Subscription(subscription) => Box::pin(subscription.run(&caller)).await,
         Verb::Record(record) => Box::pin(record.run(&caller, format)).await,
         Verb::Ledger(ledger) => Box::pin(ledger.run(&caller)).await,
+        Verb::Bench(bench) => Box::pin(bench.run(caller.output)).await,
     }
 }
 
@@ -200,6 +209,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Line::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_of_a_verb_takes_the_place_of_a_setting() {
+        fn check(command: &clap::Command, settings: &[String]) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().to_string();
+                let own = !argument.is_global_set();
+                assert!(!(own && settings.contains(&id)), "{} {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(|command| check(command, settings));
+        }
+        let line = Line::command();
+        let settings: Vec<_> = line.get_arguments().map(|one| one.get_id().to_string()).collect();
+        line.get_subcommands().for_each(|command| check(command, &settings));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use zeroize::Zeroize;
+
 use crate::model::{digest::Digest, id::RequestId, order::UnixMillis};
 
 /// How far the wall clock may depart from monotonic time before it is in doubt, in milliseconds.
@@ -205,6 +207,43 @@ enum EntropySource {
     Seeded(Arc<Mutex<Stream>>),
 }
 
+/// Random bytes drawn beforehand. A draw from the library costs about a microsecond however short it is, and one
+/// publication needs half a dozen.
+///
+/// Bytes are wiped as they are handed out. The process never goes on after a fork, so nobody gets the same ones.
+static RESERVE: Mutex<Reserve> = Mutex::new(Reserve { bytes: [0; RESERVE_BYTES], left: 0 });
+/// The size of the reserve, in bytes.
+const RESERVE_BYTES: usize = 1_024;
+
+struct Reserve {
+    bytes: [u8; RESERVE_BYTES],
+    /// How many of them, from the front, were not handed out yet.
+    left: usize,
+}
+
+impl Reserve {
+    fn fill(&mut self, wanted: &mut [u8]) {
+        if self.left < wanted.len() {
+            draw(&mut self.bytes);
+            self.left = RESERVE_BYTES;
+        }
+        let rest = self.left.saturating_sub(wanted.len());
+        match self.bytes.get_mut(rest..self.left) {
+            Some(taken) if taken.len() == wanted.len() => {
+                wanted.copy_from_slice(taken);
+                taken.zeroize();
+                self.left = rest;
+            }
+            Some(_) | None => draw(wanted), // more than the reserve holds
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "without entropy no key, nonce or id may be made")]
+fn draw(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("the operating system gives entropy");
+}
+
 /// A reproducible stream: SHA-256 over seed and block number. Not for production.
 struct Stream {
     seed: Digest,
@@ -226,11 +265,10 @@ impl Entropy {
     ///
     /// # Panics
     /// If the operating system has no entropy: nothing may be sealed then.
-    #[expect(clippy::expect_used, reason = "without entropy no key, nonce or id may be made")]
     pub fn fill(&self, bytes: &mut [u8]) {
         match &self.0 {
             EntropySource::System => {
-                aws_lc_rs::rand::fill(bytes).expect("the operating system gives entropy");
+                RESERVE.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
             }
             EntropySource::Seeded(stream) => {
                 stream.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);

@@ -47,9 +47,12 @@ impl Index {
         fresh: ClientId,
     ) -> Resolved {
         let client = self.known(agency, identifiers).unwrap_or(fresh);
-        self.learn(agency, identifiers, client);
         let told = (agency.clone(), client, told_digest(identifiers));
-        Resolved { client, news: !self.told.contains(&told) }
+        let news = !self.told.contains(&told);
+        if news {
+            self.learn(agency, identifiers, client);
+        }
+        Resolved { client, news }
     }
 
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.

@@ -230,6 +230,16 @@ impl Node {
         Ok(pb::Checkpoint { origin, size: size.count(), root, note })
     }
 
+    /// Why the node can take nothing more; `None` while it can.
+    pub fn fault(&self) -> Option<Fault> {
+        self.shared.fault.borrow().clone()
+    }
+
+    /// Ends the node because somebody outside holds proof against its ledger (G7, G14).
+    pub fn halt(&self, fault: &Fault) {
+        self.shared.break_down(fault);
+    }
+
     /// Resolves when the node can take nothing more, with the reason: the process must end.
     pub async fn broken(&self) -> Fault {
         let mut fault = self.shared.fault.subscribe();
@@ -263,8 +273,7 @@ impl Node {
         kind: pb::command::Kind,
         evidence: Option<&pb::Evidence>,
     ) -> Result<Outcome, Failure> {
-        let command = asked.command(kind);
-        let parsed = Command::try_from(command.clone())?;
+        let (command, parsed) = encoded(asked.command(kind))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -312,9 +321,8 @@ impl Node {
         kind: pb::command::Kind,
         turn: (&delivery::Slot, u64),
     ) -> Result<Outcome, Fault> {
-        let command = own_command(kind);
-        let parsed =
-            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let (command, parsed) =
+            encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -327,9 +335,8 @@ impl Node {
         kind: pb::command::Kind,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
-        let command = own_command(kind);
-        let parsed =
-            Command::try_from(command.clone()).map_err(|v| Fault::Corrupt(v.to_string()))?;
+        let (command, parsed) =
+            encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -338,7 +345,7 @@ impl Node {
 
     async fn propose(
         &self,
-        command: pb::Command,
+        command: Bytes,
         parsed: Command,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
@@ -347,7 +354,7 @@ impl Node {
 
     async fn propose_in_turn(
         &self,
-        command: pb::Command,
+        command: Bytes,
         parsed: Command,
         parts: Vec<pb::SealedPart>,
         turn: Option<(&delivery::Slot, u64)>,
@@ -367,7 +374,7 @@ impl Node {
         let draft = Draft {
             proposed_at: self.now()?,
             salt: shared.entropy.bytes(),
-            command: command.encode_to_vec().into(),
+            command,
             sealed,
             space,
         };
@@ -438,6 +445,12 @@ impl Node {
     }
 }
 
+/// The bytes of a command that will be hashed and stored, and what they say.
+fn encoded(command: pb::Command) -> Result<(Bytes, Command), Violation> {
+    let bytes = command.encode_to_vec().into();
+    Ok((bytes, Command::try_from(command)?))
+}
+
 /// Stops may use the space that is kept back; everything else may not.
 fn space(command: &Command) -> Space {
     if command.kind.stops() { Space::Reserved } else { Space::Ordinary }
@@ -477,7 +490,15 @@ impl Shared {
 
     /// Ends the node: everybody who waits is told, and nothing more is taken or released.
     fn break_down(&self, fault: &Fault) {
-        tracing::error!(%fault, "the node can take nothing more");
+        match fault {
+            Fault::Closed => tracing::info!("the node takes nothing more"),
+            Fault::Full
+            | Fault::Broken(_)
+            | Fault::Corrupt(_)
+            | Fault::Unusable(_)
+            | Fault::ClockDoubtful
+            | Fault::Busy => tracing::error!(%fault, "the node can take nothing more"),
+        }
         // The first fault is the cause; what follows from it is not.
         let _first = self.fault.send_if_modified(|known| {
             let first = known.is_none();

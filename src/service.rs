@@ -22,6 +22,7 @@ pub mod name;
 pub mod page;
 pub mod policy;
 pub mod rate;
+pub mod readable;
 pub mod server;
 pub mod status;
 pub mod subscription;

@@ -4,18 +4,20 @@
 //! it is moved aside and made anew from the ledger. What it must never do is serve wrong rows. Therefore all rows of a
 //! batch and the position they belong to change in one atomic batch of one sled tree; every pair carries a checksum over
 //! its key and a schema number; a tally of all pairs finds any that is missing; and everything is read and checked before
-//! it is used (`store/verify.rs`). The layout is in `store/layout.rs`, the thread that writes in `store/writer.rs`.
+//! it is used (`store/verify.rs`). The layout is in `store/layout.rs`, rows that lie together are in `store/block.rs`, the
+//! thread that writes is in `store/writer.rs`.
 //!
 //! This module alone names sled. Of sled 0.34.7 it uses batches, `get`, `range` and `flush`; it avoids `flush_async`,
 //! `watch_prefix`, `merge`, `generate_id`, compression, many trees and long values, each of which has lost data, hung or
 //! grown without bound.
 
+mod block;
 mod layout;
 mod verify;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fmt,
     fs::{self, File},
     io,
@@ -26,6 +28,7 @@ use std::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use rustix::fs::{FlockOperation, flock};
 
+use self::block::Block;
 use self::layout::{MARK_KEY, Mark, PIECE_BYTES_MAX, PairKey, ROW_KEYS, RowBody, Tally};
 pub use self::{
     verify::{VERIFY_ARGUMENT, VERIFY_DEADLINE, Verifier, verify_main},
@@ -180,19 +183,26 @@ impl Store {
         self.mark.applied
     }
 
-    /// Every row, by table and key.
+    /// Every row, table by table.
     ///
     /// Each item is a fault if a pair is not what was written: then no row that came before may be used either.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, StoreFault>> + '_ {
+        self.stored().flat_map(|stored| match stored.and_then(unblocked) {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(fault) => vec![Err(fault)],
+        })
+    }
+
+    /// Every row and every block as it is stored, by table and key.
+    fn stored(&self) -> impl Iterator<Item = Result<Row, StoreFault>> + '_ {
         self.database.range(ROW_KEYS).map(|pair| {
             let (pair_key, value) = pair?;
-            let damaged = || StoreFault::Damaged("a row is not what was written".to_owned());
             let Some(PairKey::Row { table, key }) = layout::parse_key(&pair_key) else {
-                return Err(damaged());
+                return Err(damaged_row());
             };
-            let (schema, body) = layout::body(&pair_key, &value).ok_or_else(damaged)?;
+            let (schema, body) = layout::body(&pair_key, &value).ok_or_else(damaged_row)?;
             let form = RowBody::parse(body).filter(|_| schema == self.schema);
-            let value = read_value(&self.database, table, key, &form.ok_or_else(damaged)?)?;
+            let value = read_value(&self.database, table, key, &form.ok_or_else(damaged_row)?)?;
             Ok(Row { table, key: key.into(), value: Some(value) })
         })
     }
@@ -220,8 +230,25 @@ impl Store {
     fn write_changes(&mut self, changes: &Changes, applied: Applied) -> Result<(), StoreFault> {
         self.guarded(|store| {
             let mut plan = Plan::new(store);
+            let mut blocks: BTreeMap<RowName, Block> = BTreeMap::new();
             for ((table, key), value) in &changes.0 {
-                plan.set_row(*table, key, value.as_deref())?;
+                match block::of(*table, key) {
+                    None => plan.set_row(*table, key, value.as_deref())?,
+                    Some((key, place)) => {
+                        let block = match blocks.entry((*table, key)) {
+                            Entry::Occupied(block) => block.into_mut(),
+                            Entry::Vacant(vacant) => {
+                                let (table, key) = vacant.key();
+                                let block = store.block(*table, key)?;
+                                vacant.insert(block)
+                            }
+                        };
+                        block.set(place, value.as_deref()).ok_or(StoreFault::TooLong)?;
+                    }
+                }
+            }
+            for ((table, key), block) in &blocks {
+                plan.set_row(*table, key, block.value().as_deref())?;
             }
             let Plan { mut batch, tally, .. } = plan;
             let mark = Mark { applied: Some(applied), tally, ..store.mark };
@@ -230,6 +257,16 @@ impl Store {
             store.mark = mark;
             Ok(())
         })
+    }
+
+    /// The block at `key`; an empty one if there is none.
+    fn block(&self, table: u8, key: &[u8]) -> Result<Block, StoreFault> {
+        let row_key = layout::row_key(table, key);
+        let Some(stored) = self.database.get(&row_key)? else { return Ok(Block::default()) };
+        let form = layout::body(&row_key, &stored).and_then(|(_, body)| RowBody::parse(body));
+        let form = form.ok_or_else(damaged_row)?;
+        let value = read_value(&self.database, table, key, &form)?;
+        Block::parse(&value).ok_or_else(damaged_row)
     }
 
     /// Runs `work`, unless something failed before; a panic of sled counts as a failure.
@@ -281,7 +318,7 @@ impl<'a> Plan<'a> {
             None => 0,
             Some(old) => layout::body(&row_key, old)
                 .and_then(|(_, body)| RowBody::parse(body))
-                .ok_or_else(|| StoreFault::Damaged("a row is not what was written".to_owned()))?
+                .ok_or_else(damaged_row)?
                 .pieces(),
         };
         let form = value.map(|value| RowBody::of(value).ok_or(StoreFault::TooLong)).transpose()?;
@@ -448,6 +485,21 @@ fn wait_until_closed(rows: &Path) -> io::Result<()> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(cause) => Err(cause),
     }
+}
+
+fn damaged_row() -> StoreFault {
+    StoreFault::Damaged("a row is not what was written".to_owned())
+}
+
+/// The rows of a block, or the one row that is none.
+fn unblocked(row: Row) -> Result<Vec<Row>, StoreFault> {
+    let Row { table, key, value: Some(value) } = row else { return Err(damaged_row()) };
+    if !block::holds(table, &key) {
+        return Ok(vec![Row { table, key, value: Some(value) }]);
+    }
+    let block = Block::parse(&value).ok_or_else(damaged_row)?;
+    let row = |(key, value)| Row { table, key, value: Some(value) };
+    Ok(block.into_rows(&key).map(row).collect())
 }
 
 /// The value of a row, put together from its pieces.

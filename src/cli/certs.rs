@@ -54,16 +54,16 @@ pub(crate) enum Certs {
         #[command(flatten)]
         place: Place,
         /// The profile.
-        #[arg(required_unless_present_any = ["server", "list"])]
-        profile: Option<String>,
+        #[arg(value_name = "PROFILE", required_unless_present_any = ["server", "list"])]
+        renewed: Option<String>,
         /// The exchange's certificate, with a new key.
-        #[arg(long, conflicts_with = "profile")]
+        #[arg(long, conflicts_with = "renewed")]
         server: bool,
         /// A further DNS name or IP address of the exchange.
         #[arg(long = "name", value_name = "HOST", requires = "server")]
         names: Vec<String>,
         /// The revocation list.
-        #[arg(long, conflicts_with_all = ["profile", "server"])]
+        #[arg(long, conflicts_with_all = ["renewed", "server"])]
         list: bool,
     },
     /// Revoke a certificate. A running exchange acts on it within five seconds.
@@ -71,10 +71,10 @@ pub(crate) enum Certs {
         #[command(flatten)]
         place: Place,
         /// The profile whose present certificate is revoked.
-        #[arg(required_unless_present = "serial")]
-        profile: Option<String>,
+        #[arg(value_name = "PROFILE", required_unless_present = "serial")]
+        revoked: Option<String>,
         /// The serial number of the certificate, in hexadecimal digits.
-        #[arg(long, value_parser = serial, conflicts_with = "profile")]
+        #[arg(long, value_parser = serial, conflicts_with = "revoked")]
         serial: Option<Serial>,
     },
     /// Show every certificate, until when it is valid, and the fingerprint by which the exchange knows it.
@@ -113,9 +113,9 @@ impl Certs {
                     DevelopmentAuthority::open(&directory(place))?.issue_agency(&agency, now)?;
                 caller.output.one(&profile_value(agency.as_str(), &issued))
             }
-            Self::Renew { place, profile, server, names, list: _ } => {
+            Self::Renew { place, renewed, server, names, list: _ } => {
                 let authority = DevelopmentAuthority::open(&directory(place))?;
-                match profile {
+                match renewed {
                     Some(name) => {
                         let renewed = authority.renew(&name, now)?;
                         caller.output.one(&profile_value(&name, &renewed))
@@ -131,9 +131,9 @@ impl Certs {
                     }
                 }
             }
-            Self::Revoke { place, profile, serial } => {
+            Self::Revoke { place, revoked, serial } => {
                 let authority = DevelopmentAuthority::open(&directory(place))?;
-                let serial = match (serial, profile) {
+                let serial = match (serial, revoked) {
                     (Some(serial), _) => serial,
                     (None, Some(name)) => authority.profile(&name)?.certificate.serial,
                     (None, None) => return Err(CliError::new(Exit::Usage, "name a profile")),

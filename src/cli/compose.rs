@@ -152,10 +152,12 @@ pub struct Options {
     pub clock: Clock,
     /// The source of random bytes.
     pub entropy: Entropy,
+    /// The bounds of the server.
+    pub limits: server::Limits,
 }
 
 impl Options {
-    /// With the system's clock and entropy, and this program as the verifier of the store.
+    /// With the system's clock and entropy, the usual bounds, and this program as the verifier of the store.
     ///
     /// # Errors
     /// The operating system does not say where this program lies.
@@ -166,7 +168,8 @@ impl Options {
         })?;
         let verifier = Verifier::ChildProcess { program, deadline: VERIFY_DEADLINE };
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        Ok(Self { data, tls, listen, verifier, clock, entropy })
+        let limits = server::Limits::default();
+        Ok(Self { data, tls, listen, verifier, clock, entropy, limits })
     }
 }
 
@@ -196,7 +199,7 @@ impl Running {
     /// # Errors
     /// The ledger was never founded or does not verify, a file is missing, or the address is taken.
     pub async fn start(options: Options) -> Result<Self, CliError> {
-        let Options { data, tls, listen, verifier, clock, entropy } = options;
+        let Options { data, tls, listen, verifier, clock, entropy, limits } = options;
         let trust = trust(&tls, &clock)?;
         let listener = TcpListener::bind(listen).await.map_err(|cause| {
             CliError::new(Exit::Unavailable, format!("{listen} cannot be listened on"))
@@ -215,7 +218,7 @@ impl Running {
         let authority = development_authority(&tls)?;
         let upkeep = tokio::spawn(Upkeep::new(Arc::clone(&trust), authority).run());
         let (stopping, stop) = watch::channel(false);
-        let server = tokio::spawn(serve(node.clone(), trust, listener, stop));
+        let server = tokio::spawn(serve(node.clone(), trust, (listener, limits), stop));
         tracing::info!(%address, replayed = beginning.replayed, "the exchange is ready");
         Ok(Self { node, address, beginning, stopping, server, upkeep, appender: Some(appender) })
     }
@@ -286,14 +289,14 @@ impl Running {
 async fn serve(
     node: Node,
     trust: Arc<Trust>,
-    listener: TcpListener,
+    (listener, limits): (TcpListener, server::Limits),
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), CliError> {
     let incoming = Incoming::new(listener, Arc::clone(&trust), acceptor::Limits::default());
     let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
-    server::serve(node, trust, incoming, server::Limits::default(), shutdown).await.map_err(
-        |cause| CliError::new(Exit::Other, "the server failed").because(cause.to_string()),
-    )
+    server::serve(node, trust, incoming, limits, shutdown)
+        .await
+        .map_err(|cause| CliError::new(Exit::Other, "the server failed").because(cause.to_string()))
 }
 
 /// What a node is made of, from the files of the exchange.
@@ -400,7 +403,11 @@ fn trust(tls: &Path, clock: &Clock) -> Result<Arc<Trust>, CliError> {
         authority.keep_revocation_list_current(clock.now())?;
     }
     let clock = clock.clone();
-    Ok(Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now()))?)
+    Trust::open(ServerFiles::in_directory(tls), TimeSource::new(move || clock.now())).map_err(|fault| {
+        CliError::from(fault).fixed_by(
+            "the directory needs ca.crt, crl.pem, server.crt and server.key; `concordat certs create` makes them to try",
+        )
+    })
 }
 
 fn development_authority(tls: &Path) -> Result<Option<DevelopmentAuthority>, CliError> {

@@ -39,7 +39,7 @@ const PARKED_COLUMNS: [Column; 5] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Subscription {
-    /// Create a subscription. It permits nothing: agreements do.
+    /// Create a subscription, which receives for the purpose given by --purpose. It permits nothing: agreements do.
     Add {
         /// The subscription's id.
         subscription: SubscriptionId,
@@ -90,7 +90,16 @@ pub(crate) enum Subscription {
 
 impl Subscription {
     pub(crate) async fn run(self, caller: &Caller) -> Result<(), CliError> {
-        let session = Session::open(caller, ledger::Purpose::Administration).await?;
+        // A subscription receives for the purpose for which it was created.
+        let purpose = match &self {
+            Self::Add { .. } => ledger::Purpose::SchoolLeaverTransition,
+            Self::Ls
+            | Self::Show { .. }
+            | Self::Seek { .. }
+            | Self::Rm { .. }
+            | Self::Parked { .. } => ledger::Purpose::Administration,
+        };
+        let session = Session::open(caller, purpose).await?;
         match self {
             Self::Add { subscription, record_types, change } => {
                 let added = add(&session, &subscription, &record_types, &change).await?;

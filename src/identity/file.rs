@@ -87,7 +87,9 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
 /// Replaces the file at `path` with `contents`; durable when it returns.
 pub(crate) fn replace(path: &Path, contents: &[u8], secrecy: Secrecy) -> Result<(), Fault> {
     let fault = |cause: std::io::Error| Fault::file(path, &cause);
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    // A bare file name has an empty parent.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or_else(|| Path::new("."));
     let mut beside = tempfile::NamedTempFile::new_in(directory).map_err(fault)?;
     beside.write_all(contents).map_err(fault)?;
     let mode = match secrecy {

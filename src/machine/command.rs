@@ -204,7 +204,8 @@ impl SignedKind {
             .map_err(|_| malformed("kind", "the kind has no number"))?;
         let _length = prost::encoding::decode_varint(&mut rest)
             .map_err(|_| malformed("kind", "the kind has no length"))?;
-        Ok(Self { number, bytes: Bytes::copy_from_slice(rest) })
+        let before = bytes.len().saturating_sub(rest.len());
+        Ok(Self { number, bytes: Bytes::from(bytes).slice(before..) })
     }
 
     /// The bytes that a signature over this kind covers. See `concordat.ledger.v1.Signature`.

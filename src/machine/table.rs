@@ -33,14 +33,14 @@ impl RowsDigest {
         lanes
     }
 
-    fn add(&mut self, table: u8, key: &[u8], value: &[u8]) {
-        for (lane, term) in self.0.iter_mut().zip(Self::lanes(table, key, value)) {
+    fn add(&mut self, terms: [u64; 4]) {
+        for (lane, term) in self.0.iter_mut().zip(terms) {
             *lane = lane.wrapping_add(term);
         }
     }
 
-    fn subtract(&mut self, table: u8, key: &[u8], value: &[u8]) {
-        for (lane, term) in self.0.iter_mut().zip(Self::lanes(table, key, value)) {
+    fn subtract(&mut self, terms: [u64; 4]) {
+        for (lane, term) in self.0.iter_mut().zip(terms) {
             *lane = lane.wrapping_sub(term);
         }
     }
@@ -64,7 +64,12 @@ pub struct Journal {
     changes: BTreeMap<RowName, Option<Box<[u8]>>>,
     digest: RowsDigest,
     touched: usize,
+    /// The terms of rows as they stand now, for some that changed lately. Losing it changes nothing but the cost.
+    terms: BTreeMap<RowName, [u64; 4]>,
 }
+
+/// Of how many rows the terms are remembered. Few rows change with every entry; those are the ones that pay.
+const TERMS_MAX: usize = 256;
 
 impl Journal {
     /// Takes the changed rows, each once, with its last value.
@@ -87,14 +92,31 @@ impl Journal {
     }
 
     fn change(&mut self, table: u8, key: Box<[u8]>, old: Option<&[u8]>, new: Option<Box<[u8]>>) {
+        let name = (table, key);
+        let (_, key) = &name;
+        let known = self.terms.get_mut(&name);
         if let Some(old) = old {
-            self.digest.subtract(table, &key, old);
+            let terms = known.as_deref().copied();
+            self.digest.subtract(terms.unwrap_or_else(|| RowsDigest::lanes(table, key, old)));
         }
-        if let Some(new) = &new {
-            self.digest.add(table, &key, new);
+        // INVARIANT (terms): what is remembered of a row is of its present value: every change comes through here.
+        let terms = new.as_deref().map(|new| RowsDigest::lanes(table, key, new));
+        if let Some(terms) = terms {
+            self.digest.add(terms);
+        }
+        match (known, terms) {
+            (Some(known), Some(terms)) => *known = terms,
+            (Some(_), None) => drop(self.terms.remove(&name)),
+            (None, Some(terms)) if old.is_some() => {
+                if TERMS_MAX <= self.terms.len() {
+                    self.terms.clear();
+                }
+                let _none = self.terms.insert(name.clone(), terms);
+            }
+            (None, _) => {}
         }
         self.touched = self.touched.saturating_add(1);
-        let _replaced = self.changes.insert((table, key), new);
+        let _replaced = self.changes.insert(name, new);
     }
 }
 
@@ -182,7 +204,7 @@ impl<K: Stored + Ord + Clone, V: Stored + PartialEq> Table<K, V> {
 
     /// Takes a stored row back. `None` if its bytes are not of this table.
     pub(super) fn load(&mut self, journal: &mut Journal, key: &[u8], value: &[u8]) -> Option<()> {
-        journal.digest.add(self.number, key, value);
+        journal.digest.add(RowsDigest::lanes(self.number, key, value));
         let key = borsh::from_slice(key).ok()?;
         let value = borsh::from_slice(value).ok()?;
         self.rows.insert(key, value).is_none().then_some(())

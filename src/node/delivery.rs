@@ -268,9 +268,8 @@ impl Node {
         let slot = self.shared.subscriptions.slot(number);
         let before = slot.take_over();
         slot.notify.notify_one();
-        let standing = self.read(|state| {
-            state.subscription(number).map(|row| (row.settled, row.outstanding()))
-        });
+        let standing = self
+            .read(|state| state.subscription(number).map(|row| (row.settled, row.outstanding())));
         let (settled, outstanding) = standing.unwrap_or_default();
         let after = resume.unwrap_or(settled);
         // A release of the reader before may still be on its way: the move is ordered behind it and repeats it.
@@ -355,8 +354,7 @@ impl Deliveries {
         let Candidates { first_delivery, lines, stale } = candidates;
         let grants: BTreeMap<_, _> =
             lines.iter().map(|line| (line.record.clone(), line.grants.clone())).collect();
-        let lines: Vec<_> =
-            lines.into_iter().chain(stale).take(limit::RELEASE_LINES_MAX).collect();
+        let lines: Vec<_> = lines.into_iter().chain(stale).take(limit::RELEASE_LINES_MAX).collect();
         let kind = pb::command::Kind::ReleaseRecords(pb::ReleaseRecords {
             agency: self.agency.to_string(),
             subscription: self.subscription.to_string(),

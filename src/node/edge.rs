@@ -22,7 +22,7 @@ use crate::{
         violation::Violation,
     },
     node::{
-        Asked, Failure, Node, Outgoing,
+        Asked, Failure, Node, Outgoing, encoded,
         keys::{corrupt, nonce},
     },
     pb::ledger::v1 as pb,
@@ -202,8 +202,7 @@ impl Node {
         (found, client, alias): (Found, ClientId, AliasId),
         key: &Arc<DataKey>,
     ) -> Result<Outcome, Failure> {
-        let command = asked.command(publish_kind(publication, alias, key));
-        let parsed = Command::try_from(command.clone())?;
+        let (command, parsed) = encoded(asked.command(publish_kind(publication, alias, key)))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
@@ -280,8 +279,7 @@ impl Node {
             .map_err(|fault| corrupt(&fault))?;
         let client_bytes = Bytes::copy_from_slice(client.as_bytes());
         let kind = pb::command::Kind::AddClient(pb::AddClient { client: client_bytes });
-        let command = asked.command(kind);
-        let parsed = Command::try_from(command.clone()).map_err(|fault| corrupt(&fault))?;
+        let (command, parsed) = encoded(asked.command(kind)).map_err(|fault| corrupt(&fault))?;
         if let Some(Err(refusal)) = self.settled(&parsed)? {
             return Ok(Err(refusal));
         }

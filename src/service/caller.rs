@@ -2,7 +2,7 @@
 //!
 //! A tower layer that stands before routing: no certificate, a certificate that is no longer good, a caller who is not in
 //! the RPC's row of the table, a suspended agency and a flood end here with a readable error. What passes carries a
-//! [`Session`] in its extensions. Headers never count. Source: ARCHITECTURE decision 19, `service/callers.rs`.
+//! [`Session`] in its extensions. Headers never count. The table is in `service/callers.rs`.
 
 use std::{
     future::{Ready, ready},
@@ -123,7 +123,7 @@ impl Caller {
         match row {
             Callers::AnyCertificate => !matches!(self, Self::None),
             Callers::Invited => matches!(self, Self::Unregistered { .. } | Self::Agency { .. }),
-            Callers::Agency => matches!(self, Self::Agency { .. }),
+            Callers::Agency | Callers::StoppingAgency => matches!(self, Self::Agency { .. }),
             Callers::Operator => matches!(self, Self::Operator { .. }),
             Callers::AgencyOrOperator => {
                 matches!(self, Self::Agency { .. } | Self::Operator { .. })
@@ -151,12 +151,19 @@ impl Door {
         Ok(Session { door: Arc::clone(self), peer, row, caller })
     }
 
+    /// A node that has ended serves nothing but what everybody sees, health among it.
+    fn ended(&self, session: &Session) -> Option<Status> {
+        let fault = self.node.fault().filter(|_| session.row != Callers::AnyCertificate)?;
+        Some(status::faulty(&fault))
+    }
+
     /// Who the peer is at this moment, if it may call what this row says. A path without a row is for nobody.
     fn standing(&self, peer: &PeerCertificate, row: Option<Callers>) -> Result<Caller, Denied> {
         self.trust.recheck(peer).map_err(Denied::Distrusted)?;
         let (caller, suspended) = self.node.read(|state| Caller::of(state, Some(peer)));
         match row {
             Some(Callers::AnyCertificate) => Ok(caller),
+            Some(Callers::StoppingAgency) if suspended => Ok(caller),
             Some(_) | None if suspended => Err(Denied::Suspended),
             Some(row) if caller.stands_in(row) => Ok(caller),
             Some(_) | None if matches!(caller, Caller::Unregistered { .. }) => {
@@ -318,14 +325,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let answer = |status: Status| Either::Right(ready(Ok(status.into_http())));
         match self.door.admit(request.uri().path(), request.extensions().get::<Peer>()) {
             Ok(session) => {
+                if let Some(status) = self.door.ended(&session) {
+                    return answer(status);
+                }
                 request.extensions_mut().insert(session);
                 Either::Left(self.inner.call(request))
             }
             Err(denied) => {
                 tracing::debug!(?denied, "a caller was turned away");
-                Either::Right(ready(Ok(status::denied(denied).into_http())))
+                answer(status::denied(denied))
             }
         }
     }

@@ -12,13 +12,15 @@ pub enum Callers {
     Invited,
     /// An agency that is not suspended.
     Agency,
+    /// An agency, suspended or not: the RPC only ever makes less flow.
+    StoppingAgency,
     /// The operator.
     Operator,
     /// An agency that is not suspended, or the operator.
     AgencyOrOperator,
 }
 
-use Callers::{Agency, AgencyOrOperator, AnyCertificate, Invited, Operator};
+use Callers::{Agency, AgencyOrOperator, AnyCertificate, Invited, Operator, StoppingAgency};
 
 /// The table, sorted by path.
 const TABLE: &[(&str, Callers)] = &[
@@ -30,25 +32,25 @@ const TABLE: &[(&str, Callers)] = &[
     ("/concordat.v1.AgencyService/RotateKeys", Agency),
     ("/concordat.v1.AgencyService/SuspendAgency", Operator),
     ("/concordat.v1.AgreementService/ApproveAgreement", Agency),
-    ("/concordat.v1.AgreementService/DeclineAgreement", Agency),
+    ("/concordat.v1.AgreementService/DeclineAgreement", StoppingAgency),
     ("/concordat.v1.AgreementService/DraftAgreement", Agency),
-    ("/concordat.v1.AgreementService/EndAgreement", Agency),
+    ("/concordat.v1.AgreementService/EndAgreement", StoppingAgency),
     ("/concordat.v1.AgreementService/GetAgreement", Agency),
     ("/concordat.v1.AgreementService/ListAgreements", Agency),
     ("/concordat.v1.AgreementService/ProposeAgreement", Agency),
     ("/concordat.v1.AgreementService/ResumeFlows", Agency),
-    ("/concordat.v1.AgreementService/SuspendFlows", Agency),
+    ("/concordat.v1.AgreementService/SuspendFlows", StoppingAgency),
     ("/concordat.v1.CaseloadService/AddClient", Agency),
     ("/concordat.v1.CaseloadService/ConfirmCaseload", Agency),
-    ("/concordat.v1.CaseloadService/EndCaseload", Agency),
+    ("/concordat.v1.CaseloadService/EndCaseload", StoppingAgency),
     ("/concordat.v1.CaseloadService/ListCaseload", Agency),
     ("/concordat.v1.CaseloadService/ListClaims", Agency),
     ("/concordat.v1.CaseloadService/OpenCaseload", Agency),
     ("/concordat.v1.ConsentService/GetConsent", Agency),
     ("/concordat.v1.ConsentService/ListConsents", Agency),
     ("/concordat.v1.ConsentService/RecordConsent", Agency),
-    ("/concordat.v1.ConsentService/RefuseConsent", Agency),
-    ("/concordat.v1.ConsentService/WithdrawConsent", Agency),
+    ("/concordat.v1.ConsentService/RefuseConsent", StoppingAgency),
+    ("/concordat.v1.ConsentService/WithdrawConsent", StoppingAgency),
     ("/concordat.v1.ExchangeService/AcknowledgeRecords", Agency),
     ("/concordat.v1.ExchangeService/GetRecord", Agency),
     ("/concordat.v1.ExchangeService/PublishRecord", Agency),
@@ -155,6 +157,7 @@ mod tests {
                     "operator" => Operator,
                     "agency, operator" => AgencyOrOperator,
                     "invited agency" => Invited,
+                    other if other.ends_with("; suspended or not") => StoppingAgency,
                     other if other.starts_with("agency") => Agency,
                     other => panic!("{rpc}: {other}"),
                 };

@@ -142,7 +142,10 @@ fn compare(node: &Node, shown: &str) -> Result<(), Status> {
     }
     let text =
         format!("a caller holds a checkpoint of size {} that is not of this ledger", held.size);
-    Err(status::faulty(&Fault::Corrupt(text)))
+    let fault = Fault::Corrupt(text);
+    // Only the ledger's own key could sign it: this is an old or a second history, and nothing of it may be served.
+    node.halt(&fault);
+    Err(status::faulty(&fault))
 }
 
 #[cfg(test)]

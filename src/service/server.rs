@@ -1,6 +1,6 @@
 //! The gRPC server: every service behind the callers' layer and the send gate, with every limit of HTTP/2 written out.
 //!
-//! tonic leaves hyper's safe values out where nothing is said, so everything is said here (RELIABILITY finding 4). TLS is
+//! tonic leaves hyper's safe values out where nothing is said, so everything is said here. TLS is
 //! not tonic's: connections come with their handshake done.
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ use crate::{
         ledger::Ledgers,
         policy::Policies,
         rate::{Rate, Rates},
+        readable::ReadableLayer,
         subscription::Subscriptions,
     },
 };
@@ -97,7 +98,7 @@ pub async fn serve(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let gate = GateLayer::new(node.clone());
     let callers = CallerLayer::new(node.clone(), trust, Rates::new(limits.rate));
-    let server = bounded(&limits).layer(callers).layer(gate);
+    let server = bounded(&limits).layer(callers).layer(gate).layer(ReadableLayer);
     let (stopping, stops) = watch::channel(false);
     let exchange = Exchange::new(node.clone(), stops, limits.pace)?;
     let router = with_services(server, &node, exchange)?;

@@ -180,6 +180,7 @@ pub fn malformed(violations: &[Violation]) -> Status {
 
 /// What a caller is told whose message could not be read, in place of what the library says. A stream that was cut stays
 /// what it is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "with any other code the connection speaks")]
 pub fn unread(status: Status) -> Status {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => {
@@ -190,7 +191,6 @@ pub fn unread(status: Status) -> Status {
             let text = "the message does not decode; build it from the published proto files";
             violation(Violation::new("", "MALFORMED_MESSAGE", text))
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the connection speaks, not the caller")]
         _ => status,
     }
 }
@@ -232,6 +232,31 @@ pub fn failed(failure: Failure) -> Status {
         Failure::Violation(cause) => violation(cause),
         Failure::Fault(fault) => faulty(&fault),
     }
+}
+
+/// The gRPC library ended a call before its handler: what came does not decode, is too large or is in another encoding.
+pub fn of_the_library(bare: &Status) -> Status {
+    let text = match bare.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            "the message is larger than 1 MiB; send less at once"
+        }
+        Code::Internal | Code::Unimplemented | Code::InvalidArgument | Code::Unknown => {
+            "the message does not decode; send it as the published proto files say, uncompressed"
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => return unavailable(FAULT_RETRY),
+    };
+    tracing::debug!(cause = bare.message(), "a call ended before its handler");
+    violation(Violation::new("", "MALFORMED_MESSAGE", text))
 }
 
 /// The program is at fault. The cause goes to the log.

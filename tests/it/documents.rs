@@ -148,10 +148,12 @@ fn every_file_that_a_document_names_is_there() {
     let mut missing = Vec::new();
     for (path, document) in documents() {
         for name in quoted(&document) {
-            let file = [".rs", ".proto", ".md", ".toml"].iter().any(|end| name.ends_with(end));
+            let extension = Path::new(name).extension().and_then(|end| end.to_str());
+            let file =
+                extension.is_some_and(|end| ["rs", "proto", "md", "toml", "py"].contains(&end));
             let folder = name.ends_with('/') && !name.starts_with('/');
             let repository = ["src/", "tests/", "docs/", "proto/", "certs/", "examples/"];
-            let ours = name.ends_with(".rs") || repository.iter().any(|at| name.starts_with(at));
+            let ours = extension == Some("rs") || repository.iter().any(|at| name.starts_with(at));
             if !(file || folder) || !ours || name.contains(['{', '*', ' ', '<']) {
                 continue;
             }

@@ -205,7 +205,7 @@ impl Exchange {
 
     /// Suspends an agency.
     pub(crate) async fn suspend(&self, agency: &Agency) {
-        let suspend = pb::SuspendAgency { agency: agency.id.to_string(), ..Default::default() };
+        let suspend = pb::SuspendAgency { agency: agency.id.to_string() };
         self.as_operator(Kind::SuspendAgency(suspend)).await.unwrap();
     }
 
@@ -382,10 +382,11 @@ impl Agency {
             notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
         };
         let record = pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
-        match self.submit(Kind::RecordConsent(record)).await? {
-            Receipt::Answer(Remembered::Consent(consent)) => Ok(consent),
-            other => unreachable!("not a consent: {other:?}"),
-        }
+        let receipt = self.submit(Kind::RecordConsent(record)).await?;
+        let Receipt::Answer(Remembered::Consent(consent)) = receipt else {
+            unreachable!("not a consent: {receipt:?}")
+        };
+        Ok(consent)
     }
 
     /// Withdraws a consent for every recipient.
@@ -452,6 +453,7 @@ pub(crate) async fn as_operator(node: &Node, request_id: RequestId, kind: Kind) 
 }
 
 /// A system's context for the purpose of the harness's agreements.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 pub(crate) fn context() -> Option<RequestContext> {
     Some(RequestContext {
         purpose: i32::from(Purpose::SchoolLeaverTransition),
@@ -517,9 +519,10 @@ pub(crate) fn alias(name: &str) -> AliasId {
 }
 
 fn purpose_of(kind: &Kind) -> Purpose {
-    match kind {
-        Kind::CreateSubscription(_) => Purpose::SchoolLeaverTransition,
-        _ => Purpose::Administration,
+    if matches!(kind, Kind::CreateSubscription(_)) {
+        Purpose::SchoolLeaverTransition
+    } else {
+        Purpose::Administration
     }
 }
 

@@ -4,9 +4,13 @@
 
 mod bad_input;
 mod canary;
+mod cli;
+mod cli_exchange;
+mod demo;
 mod documents;
 mod exchange_publish;
 mod exchange_subscribe;
+mod golden;
 mod harness;
 mod kill;
 mod ledger_conformance;
@@ -21,6 +25,7 @@ mod operator;
 mod place;
 mod properties;
 mod raw;
+mod readme;
 mod seal_parts;
 mod service_agency;
 mod service_agreement;

@@ -3,6 +3,8 @@
 //!
 //! `CONCORDAT_SEEDS` says how many histories are tried; 150 unless said.
 
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may end a test")]
+
 use std::collections::BTreeSet;
 
 use concordat::{

@@ -1,7 +1,10 @@
 //! Every RPC, for every kind of caller, over real connections.
 
 use concordat::{
-    pb::ledger::v1::AgencyKind,
+    pb::{
+        ledger::v1::AgencyKind,
+        v1::{AgreementVersion, GetAgencyRequest},
+    },
     service::{
         callers::{self, Callers},
         rate::Rate,
@@ -68,9 +71,10 @@ async fn a_certificate_that_belongs_to_nobody_may_look_and_enrol() {
     let stranger = served.stranger("stranger", AgencyKind::College).await;
     hold(&stranger.channel, "a stranger", |row| match row {
         Callers::AnyCertificate | Callers::Invited => None,
-        Callers::Agency | Callers::Operator | Callers::AgencyOrOperator => {
-            Some("CERTIFICATE_UNKNOWN")
-        }
+        Callers::Agency
+        | Callers::StoppingAgency
+        | Callers::Operator
+        | Callers::AgencyOrOperator => Some("CERTIFICATE_UNKNOWN"),
     })
     .await;
 }
@@ -84,6 +88,7 @@ async fn an_agency_may_do_what_agencies_do() {
         Callers::AnyCertificate
         | Callers::Invited
         | Callers::Agency
+        | Callers::StoppingAgency
         | Callers::AgencyOrOperator => None,
     })
     .await;
@@ -93,19 +98,19 @@ async fn an_agency_may_do_what_agencies_do() {
 async fn the_operator_stands_in_for_no_agency() {
     let served = Served::new().await;
     hold(&served.operator.channel, "the operator", |row| match row {
-        Callers::Agency | Callers::Invited => Some("CALLER_NOT_ALLOWED"),
+        Callers::Agency | Callers::StoppingAgency | Callers::Invited => Some("CALLER_NOT_ALLOWED"),
         Callers::AnyCertificate | Callers::Operator | Callers::AgencyOrOperator => None,
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_suspended_agency_may_only_look_at_what_everybody_sees() {
+async fn a_suspended_agency_may_only_stop_and_look_at_what_everybody_sees() {
     let served = Served::new().await;
     let college = served.agency("glen-college", AgencyKind::College).await;
     suspend(&served, "glen-college").await.unwrap();
     hold(&college.channel, "a suspended agency", |row| match row {
-        Callers::AnyCertificate => None,
+        Callers::AnyCertificate | Callers::StoppingAgency => None,
         Callers::Invited | Callers::Agency | Callers::Operator | Callers::AgencyOrOperator => {
             Some("AGENCY_SUSPENDED")
         }
@@ -184,4 +189,23 @@ async fn what_a_caller_says_in_headers_changes_nothing() {
     }
     let status = health.check(request).await.unwrap_err();
     assert_eq!(reason(&status), "CERTIFICATE_MISSING");
+}
+
+#[tokio::test]
+async fn what_does_not_decode_or_is_too_large_is_a_malformed_request() {
+    let served = Served::new().await;
+    let mut grpc = Grpc::new(served.operator.channel.clone());
+    grpc.ready().await.unwrap();
+    let codec: ProstCodec<AgreementVersion, ()> = ProstCodec::default();
+    let path = PathAndQuery::from_static("/concordat.v1.AgencyService/GetAgency");
+    // Where a context stands, these bytes are none.
+    let other = AgreementVersion { agreement: "no context".to_owned(), version: 1 };
+    let garbled = grpc.unary(Request::new(other), path, codec).await.unwrap_err();
+    let name = "x".repeat(2 << 20);
+    let large = GetAgencyRequest { context: context(), name };
+    let large = served.operator.agencies().get_agency(large).await.unwrap_err();
+    for status in [garbled, large] {
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert_eq!(reason(&status), "INVALID_REQUEST");
+    }
 }

@@ -131,4 +131,8 @@ async fn a_checkpoint_that_the_ledger_does_not_continue_is_found_out() {
         let status = ledger.get_ledger(shown(later)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status)), (Code::DataLoss, "LEDGER_DAMAGED".to_owned()));
     }
+    // It was shown that it is not the ledger that it says it is: from then on it serves nothing.
+    let request = pb::GetCheckpointRequest { context: context(), fresh: true };
+    let status = ledger.get_checkpoint(request).await.unwrap_err();
+    assert_eq!(reason(&status), "LEDGER_DAMAGED");
 }

@@ -256,6 +256,70 @@ async fn an_agency_lists_its_own_claims_by_client() {
     assert_eq!(reason(&other), "PAGE_TOKEN_INVALID");
 }
 
+#[tokio::test]
+async fn a_claim_is_confirmed_by_who_publishes_and_hidden_from_others() {
+    let served = Served::new().await;
+    let (council, college) = partners(&served).await;
+    let stranger = served.agency("stranger", AgencyKind::Council).await;
+    let by_council = client_by_scn(&served, &council).await;
+    let by_college = client_by_scn(&served, &college).await;
+    let by_stranger = client_by_scn(&served, &stranger).await;
+    let list =
+        || pb::ListClaimsRequest { context: context(), reason: SERVICE, ..Default::default() };
+    let _opened = claim(&served, &college, &by_college).await.unwrap();
+    let awaiting = council.caseloads().list_claims(list()).await.unwrap().into_inner();
+    assert_eq!(awaiting.claims.len(), 1);
+    assert_eq!(awaiting.claims[0].client, by_council);
+    assert_eq!(awaiting.claims[0].agency, "agencies/glen-college");
+    let others = stranger.caseloads().list_claims(list()).await.unwrap().into_inner();
+    assert_eq!(others, pb::ListClaimsResponse::default());
+    let confirm = async |party: &Party, client: &str| {
+        let confirm =
+            ledger::ConfirmCaseload { client: alias(client), agency: "glen-college".to_owned() };
+        let request_id = served.request_id();
+        let kind = Kind::ConfirmCaseload(confirm.clone());
+        let request = pb::ConfirmCaseloadRequest {
+            context: context(),
+            signature: served.signature(party, &request_id, &kind),
+            request_id,
+            confirm: Some(confirm),
+            validate_only: false,
+        };
+        party.caseloads().confirm_caseload(request).await
+    };
+    let hidden = confirm(&stranger, &by_stranger).await.unwrap_err();
+    let absent = confirm(&stranger, &by_council).await.unwrap_err();
+    assert_eq!(shape(&hidden), shape(&absent));
+    let confirmed = confirm(&council, &by_council).await.unwrap().into_inner().claim.unwrap();
+    assert_eq!(confirmed.state(), ClaimState::Confirmed);
+    assert_eq!(confirmed.confirmer, "agencies/inverclyde-council");
+    assert!(confirmed.opened_time.is_some() && confirmed.confirmed_time.is_some());
+    let again = confirm(&council, &by_council).await.unwrap_err();
+    assert_eq!(reason(&again), "CASELOAD_WRONG_STATE");
+    let end = |client: &str| pb::EndCaseloadRequest {
+        context: context(),
+        request_id: served.request_id(),
+        end: Some(ledger::EndCaseload { client: alias(client), agency: "glen-college".to_owned() }),
+        validate_only: false,
+    };
+    assert!(council.caseloads().end_caseload(end(&by_council)).await.is_ok());
+    let gone = college.caseloads().end_caseload(end(&by_college)).await.unwrap_err();
+    assert_eq!(reason(&gone), "NOT_AVAILABLE");
+}
+
+/// One person, whom every agency knows by the same candidate number.
+async fn client_by_scn(served: &Served, party: &Party) -> String {
+    let scn = "123456785".to_owned();
+    let identifiers = ledger::Identifiers { local_id: String::new(), scn };
+    let request = pb::AddClientRequest {
+        context: context(),
+        request_id: served.request_id(),
+        identifiers: Some(identifiers),
+        validate_only: false,
+    };
+    party.caseloads().add_client(request).await.unwrap().into_inner().client
+}
+
 const FORBID: &str = "forbid(principal, action, resource);";
 
 fn put(served: &Served, party: &Party, id: &str, text: &str) -> pb::PutPolicyRequest {

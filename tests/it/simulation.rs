@@ -3,6 +3,13 @@
 //!
 //! `CONCORDAT_SEEDS` says how many histories are tried; 50 unless said. `CONCORDAT_SEED` tries one alone.
 
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of tests may end a test, and look at what they are about alone"
+)]
+
 use concordat::{ledger::disk::Trouble, model::digest::Digest};
 use futures::future::{LocalBoxFuture, join_all};
 

@@ -50,7 +50,14 @@ impl Verify {
         };
         let disk = OsDisk::existing(&path).map_err(|cause| CliError::file(&path, &cause))?;
         let mut reading = Reading::new(decide, kept.as_deref().and_then(size_of));
-        let report = verify::verify(&disk, &mut |entry, _| reading.take(entry))?;
+        let report =
+            verify::verify(&disk, &mut |entry, _| reading.take(entry)).map_err(|fault| {
+                let mut error = CliError::from(fault);
+                if error.exit == Exit::Unavailable {
+                    error.exit = Exit::Invalid;
+                }
+                error
+            })?;
         if let Some(note) = &kept {
             reading.continues(note)?;
         }

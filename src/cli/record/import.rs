@@ -5,6 +5,7 @@
 //! neighbours are not published twice, and nobody can guess from a request id what a row said.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -21,7 +22,7 @@ use crate::{
         time,
     },
     clock::{Clock, Entropy},
-    model::id::RecordTypeName,
+    model::{digest::Digest, id::RecordTypeName},
     pb::ledger::v1 as ledger,
     record::registry::{EdgeContext, RecordType},
 };
@@ -37,6 +38,9 @@ use rows::{Row, Source};
 
 /// How many rows' reasons are told on the terminal; the rejects file holds them all.
 const REASONS_TOLD: u64 = 20;
+
+/// Why a row is rejected that says what an earlier one says.
+const REPEATED: &str = "the row says what an earlier one says; remove one of them";
 
 /// An import.
 #[derive(Debug, Args)]
@@ -172,9 +176,15 @@ fn check_here(
     context: &EdgeContext,
     work: &mut Work,
 ) -> Result<(), CliError> {
+    let mut seen = BTreeSet::new();
     while let Some(row) = source.next_row()? {
         work.tally.rows = work.tally.rows.saturating_add(1);
-        match valid(&row, record_type, context) {
+        let body = row.body.as_deref().unwrap_or_default();
+        let checked = valid(&row, record_type, context).and_then(|()| {
+            let new = seen.insert(Digest::of_concatenation(&[body]));
+            if new { Ok(()) } else { Err(vec![REPEATED.to_owned()]) }
+        });
+        match checked {
             Ok(()) => work.accepted(&row, &Value::Null)?,
             Err(reasons) => work.rejected(&row, &reasons)?,
         }
@@ -189,9 +199,24 @@ fn valid(row: &Row, record_type: &RecordType, context: &EdgeContext) -> Result<(
     record_type.validate(body, context).map(drop).map_err(|violations| told(&violations))
 }
 
-/// The path of the file with a suffix after its whole name.
+/// The path of the file with a suffix after its whole name. It has a directory, even if the file's was left out.
 fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
-    name.into()
+    if file.parent().is_some_and(|directory| directory.as_os_str().is_empty()) {
+        Path::new(".").join(name)
+    } else {
+        name.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beside_another_lies_in_a_directory_that_has_a_name() {
+        assert_eq!(beside(Path::new("mine.csv"), ".x"), Path::new("./mine.csv.x"));
+        assert_eq!(beside(Path::new("/a/mine.csv"), ".x"), Path::new("/a/mine.csv.x"));
+    }
 }

@@ -55,7 +55,7 @@ enum Ended {
     /// Enough was received, or the person at the terminal stopped it.
     Done,
     /// It is to be opened again after what was printed.
-    Again(&'static str),
+    Again(String),
 }
 
 /// What there is to know from one stream to the next.
@@ -84,10 +84,7 @@ impl Watch {
             let before = place.received;
             let ended = match self.stream(&session, &mut place).await {
                 Ok(ended) => ended,
-                Err(error) if error.exit == Exit::Unavailable => {
-                    words(&error);
-                    Ended::Again("the exchange cannot be reached")
-                }
+                Err(error) if error.exit == Exit::Unavailable => Ended::Again(error.what),
                 Err(error) => return Err(error),
             };
             match ended {
@@ -98,7 +95,10 @@ impl Watch {
                     } else {
                         (pause * 2).clamp(Duration::from_secs(1), PAUSE_MAX)
                     };
-                    words(format!("{why}; the stream is opened again in {} s", pause.as_secs()));
+                    words(match pause.as_secs() {
+                        0 => format!("{why}; the stream is opened again"),
+                        seconds => format!("{why}; the stream is opened again in {seconds} s"),
+                    });
                     tokio::select! {
                         () = time::sleep(pause) => {}
                         _ = signal::ctrl_c() => return Ok(()),
@@ -153,16 +153,18 @@ impl Watch {
                 _ = signal::ctrl_c() => break Ended::Done,
             };
             let Ok(message) = message else {
-                return Ok(Ended::Again("nothing was heard for a minute"));
+                return Ok(Ended::Again("nothing was heard for a minute".to_owned()));
             };
-            let Some(message) = message? else { return Ok(Ended::Again("the stream ended")) };
+            let Some(message) = message? else {
+                return Ok(Ended::Again("the stream ended".to_owned()));
+            };
             match message.kind.ok_or_else(incomplete)? {
                 subscribe_response::Kind::Started(_) => {
                     words(format!("receiving on {}", place.subscription));
                 }
                 subscribe_response::Kind::Heartbeat(_) => {}
                 subscribe_response::Kind::GoAway(away) => match went_away(away.reason()) {
-                    Ok(why) => break Ended::Again(why),
+                    Ok(why) => break Ended::Again(why.to_owned()),
                     Err(error) => return Err(error),
                 },
                 subscribe_response::Kind::Delivery(delivery) => {

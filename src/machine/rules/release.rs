@@ -48,8 +48,11 @@ pub struct Released {
     groups: Groups,
     group_names: Vec<GroupName>,
     purpose: i32,
+    // The send gate's short cut: no part of the outcome, so that it may change without another digest.
+    #[borsh(skip)]
     narrowings: u64,
     /// Before this date nothing it rests on ends by itself.
+    #[borsh(skip)]
     until: UnixMillis,
 }
 

@@ -90,7 +90,10 @@ pub(in crate::machine) fn perform(
             state.put_subscription(number, row);
             sweep::offer_subscription(state, number, effects);
         }
-        Change::Remove(number) => sweep::drop_subscription(state, number, effects),
+        Change::Remove(number) => {
+            sweep::drop_subscription(state, number, effects);
+            effects.push(Effect::Wake(number));
+        }
         Change::Seek(number, replays) => {
             state.tables.subscriptions.change(&mut state.journal, &number, |row| {
                 row.settled = row.next_delivery.saturating_sub(1);

@@ -183,7 +183,9 @@ impl State {
         number: SubscriptionNumber,
         delivery: u64,
     ) {
-        let Some(row) = self.tables.deliveries.get(&(number, delivery)) else { return };
+        let row = self.tables.deliveries.get(&(number, delivery));
+        // What was taken back is not held any more, or from a later delivery.
+        let Some(row) = row.filter(|row| row.fate == Fate::Sent) else { return };
         let (record, groups) = (row.record, row.groups);
         let Some(first) = self.record(record).map(|record| record.first) else { return };
         self.tables.received.change(&mut self.journal, &(number, first), |received| {

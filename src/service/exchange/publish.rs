@@ -67,7 +67,7 @@ impl Exchange {
             };
         }
         let outcome = node.publish(asked, &publication).await.map_err(status::failed)?;
-        self.receipt(caller, asked, outcome)
+        self.receipt(caller, asked, &outcome)
     }
 
     /// Validates the body against its type, and against the version that it replaces.
@@ -94,7 +94,7 @@ impl Exchange {
         };
         if let Some(previous) = previous {
             let follows = known.validate_successor(previous.as_deref(), &valid.body);
-            follows.map_err(|violations| malformed(violations))?;
+            follows.map_err(malformed)?;
         }
         let ValidRecord { body, groups_present, identifiers, code_lists, type_version, .. } = valid;
         Ok(Publication {
@@ -131,10 +131,10 @@ impl Exchange {
         &self,
         caller: &Caller,
         asked: &Asked,
-        outcome: Outcome,
+        outcome: &Outcome,
     ) -> Result<Published, Status> {
         let node = self.node();
-        let (record, client) = match outcome {
+        let (record, client) = match *outcome {
             Ok(Receipt::Published { record, client, .. }) => (record, client),
             Ok(Receipt::Answer(_) | Receipt::Released(_) | Receipt::Opened(_)) => {
                 return Err(status::internal(&"a publication got another receipt"));
@@ -148,6 +148,7 @@ impl Exchange {
         Ok(Published { receipt: Some(receipt), decision_id })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no one field")]
     fn refused(&self, caller: &Caller, asked: &Asked, refusal: Refusal) -> Status {
         let field = match refusal {
             Refusal::NotAvailable | Refusal::SupersedesNotLatest | Refusal::ClientDiffers => {
@@ -157,7 +158,6 @@ impl Exchange {
                 "record.record_type"
             }
             Refusal::RequestIdReused => "request_id",
-            #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no one field")]
             _ => "record",
         };
         status::refused(refusal, field, &decision::id(self.node(), caller, asked.request_id))

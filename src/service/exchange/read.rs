@@ -9,7 +9,7 @@ use tonic::{Response, Status};
 
 use crate::{
     ledger::Fault,
-    machine::Refusal,
+    machine::{Refusal, Released},
     model::{
         id::{AgencyId, RecordId, SubscriptionId},
         limit,
@@ -19,8 +19,8 @@ use crate::{
     pb::{
         ledger::v1::{self as ledger, NackReason, command::Kind},
         v1::{
-            AcknowledgeRecordsRequest, AcknowledgeRecordsResponse, DeliveryNack, GetRecordRequest,
-            GetRecordResponse, PullRecordsRequest, PullRecordsResponse, Reason,
+            AcknowledgeRecordsRequest, AcknowledgeRecordsResponse, Delivery, DeliveryNack,
+            GetRecordRequest, GetRecordResponse, PullRecordsRequest, PullRecordsResponse, Reason,
         },
     },
     service::{
@@ -103,10 +103,10 @@ impl Exchange {
         let node = self.node();
         let asked = context::asked(node, caller, (context, &request_id), None)?;
         let (agency, id) = own(caller, &subscription, "subscription")?;
-        if node.read(|state| {
+        let known = node.read(|state| {
             state.agency_number(agency).and_then(|number| state.subscription_number(number, &id))
-        }) == None
-        {
+        });
+        if known.is_none() {
             return Err(status::not_available(""));
         }
         if limit::RELEASE_LINES_MAX < nacks.len() {
@@ -130,10 +130,7 @@ impl Exchange {
 }
 
 /// The deliveries that one answer can hold. The rest did not leave, and comes with a later answer.
-fn within(
-    node: &Node,
-    lines: Vec<Line>,
-) -> (Vec<crate::machine::Released>, Vec<crate::pb::v1::Delivery>) {
+fn within(node: &Node, lines: Vec<Line>) -> (Vec<Released>, Vec<Delivery>) {
     let mut bytes = 0_usize;
     let (mut released, mut deliveries, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {

@@ -213,9 +213,9 @@ impl History {
         let name = self.pick(&["college", "charity"]);
         let subscription = self.pick(&SUBSCRIPTIONS);
         let state = &self.world.state;
-        let found = state.agency_number(&name.parse().unwrap()).and_then(|agency| {
-            state.subscription_number(agency, &subscription.parse().unwrap())
-        });
+        let found = state
+            .agency_number(&name.parse().unwrap())
+            .and_then(|agency| state.subscription_number(agency, &subscription.parse().unwrap()));
         let Some(number): Option<SubscriptionNumber> = found else { return };
         let (now, count) = (UnixMillis::new(self.world.now_ms()), 1 + self.dice.below(4));
         let count = usize::try_from(count).unwrap();
@@ -321,10 +321,9 @@ impl History {
             1 if self.dice.below(3) == 0 => {
                 Kind::RemoveSubscription(pb::RemoveSubscription { subscription })
             }
-            2 => Kind::SeekSubscription(pb::SeekSubscription {
-                subscription,
-                after_delivery: place,
-            }),
+            2 => {
+                Kind::SeekSubscription(pb::SeekSubscription { subscription, after_delivery: place })
+            }
             3 => Kind::OpenRecord(pb::OpenRecord {
                 record: self.one_of(&records).into(),
                 reason: i32::from(pb::ReadReason::Service),
@@ -335,9 +334,7 @@ impl History {
                 let nacks = vec![pb::Nack { delivery: 1 + place, reason }];
                 Kind::Acknowledge(pb::Acknowledge { subscription, through: place, nacks })
             }
-            _ => {
-                Kind::Acknowledge(pb::Acknowledge { subscription, through: place, nacks: vec![] })
-            }
+            _ => Kind::Acknowledge(pb::Acknowledge { subscription, through: place, nacks: vec![] }),
         };
         self.act(name, kind);
     }

@@ -121,8 +121,7 @@ async fn in_order(seed: u64, consent_first: bool) -> BTreeMap<BTreeSet<String>, 
     let mut college = pair.college().await;
     let alias = pair.known(1).await;
     let (held, consented) = (chosen(&mut dice), chosen(&mut dice));
-    let publication =
-        cast::publication(cast::identifiers("council", 1), &held, dice.roll(), None);
+    let publication = cast::publication(cast::identifiers("council", 1), &held, dice.roll(), None);
     if consent_first {
         pair.consent(alias, &consented).await;
         pair.publish(&publication).await;
@@ -214,8 +213,8 @@ async fn race(
     }
     assert!(!left || passed < withdrawn, "it left after the withdrawal was applied");
     if !left {
-        let lost: Vec<_> = lines.iter().map(|line| line.released.clone()).collect();
-        pair.node.not_sent(&lost);
+        let stopped: Vec<_> = lines.iter().map(|line| line.released.clone()).collect();
+        pair.node.not_sent(&stopped);
     }
     pair.acknowledge(&lines).await;
     assert!(college.take(4).await.unwrap().is_empty(), "it came after the withdrawal");
@@ -248,7 +247,8 @@ async fn races_of(seed: u64, count: u64) -> u64 {
             }
             (Some(Kind::ReleaseRecords(kind)), Ok(Receipt::Released(released))) => {
                 for line in released {
-                    let of = |named: &&pb::ReleaseLine| named.record == line.record().as_bytes()[..];
+                    let of =
+                        |named: &&pb::ReleaseLine| named.record == line.record().as_bytes()[..];
                     let named = kind.lines.iter().find(of).unwrap();
                     let consents = named.grants.iter().flat_map(|grant| &grant.consents);
                     let stands = consents.clone().all(|id| !withdrawn.contains(&id[..]));

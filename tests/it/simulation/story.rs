@@ -76,9 +76,11 @@ pub(crate) struct Left {
 pub(crate) enum Event {
     Answered(Answered),
     /// The outcome of a request is unknown.
+    #[expect(dead_code, reason = "it is told in the story")]
     Unknown(RequestId),
     Left(Left),
     /// The send gate held a released record back.
+    #[expect(dead_code, reason = "it is told in the story")]
     Held(RecordId),
     Ended,
 }
@@ -173,7 +175,8 @@ impl Story {
     fn note(&self, request: &Request, outcome: &Outcome) {
         let mut known = self.known.borrow_mut();
         let Ok(receipt) = outcome else { return };
-        let first = known.answers.entry((request.name, request.id)).or_insert_with(|| receipt.clone());
+        let first =
+            known.answers.entry((request.name, request.id)).or_insert_with(|| receipt.clone());
         assert_eq!(first, receipt, "G9: {request:?}");
         match (&request.what, receipt) {
             (What::Publish(publication), Receipt::Published { record, client, .. }) => {
@@ -188,10 +191,10 @@ impl Story {
             (What::AddClient(identifiers), Receipt::Answer(Remembered::Client(alias))) => {
                 known.aliases.insert((request.name, client_number(identifiers)), *alias);
             }
-            (What::Submit(_), Receipt::Answer(Remembered::Consent(consent))) => {
-                if !known.consents.iter().any(|(_, id)| id == consent) {
-                    known.consents.push((request.name, *consent));
-                }
+            (What::Submit(_), Receipt::Answer(Remembered::Consent(consent)))
+                if !known.consents.iter().any(|(_, id)| id == consent) =>
+            {
+                known.consents.push((request.name, *consent));
             }
             _ => {}
         }
@@ -243,9 +246,7 @@ async fn call(node: &Node, request: &Request) -> Result<Outcome, Failure> {
             let asked = cast::asked(request.name, sharing, request.id, Some(kind));
             node.submit(&asked, kind.clone(), None).await
         }
-        What::Operate(kind) => {
-            node.submit(&cast::operator(request.id), kind.clone(), None).await
-        }
+        What::Operate(kind) => node.submit(&cast::operator(request.id), kind.clone(), None).await,
         What::Publish(publication) => {
             let asked = cast::asked(request.name, sharing, request.id, None);
             node.publish(&asked, publication).await

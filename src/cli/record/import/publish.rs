@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::{
-    Work,
+    REPEATED, Work,
     begin::Begun,
     rows::{Row, Source},
     valid,
@@ -131,10 +131,7 @@ impl Rows<'_> {
             let body = row.body.as_deref().unwrap_or_default();
             match reasons.map(|()| self.begun.request(body)) {
                 Ok(Some(request)) => return Ok(Some((request_text(request), row))),
-                Ok(None) => {
-                    let reason = "the row says what an earlier one says; remove one of them";
-                    work.rejected(&row, &[reason.to_owned()])?;
-                }
+                Ok(None) => work.rejected(&row, &[REPEATED.to_owned()])?,
                 Err(reasons) => work.rejected(&row, &reasons)?,
             }
         }

@@ -1,0 +1,240 @@
+//! The program against the program: an exchange that `serve` runs, and callers that are other processes.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_concordat");
+
+/// An exchange in a process of its own; it ends with the test.
+struct Exchange {
+    home: TempDir,
+    process: Child,
+    endpoint: String,
+    replayed: u64,
+}
+
+/// What a command came to.
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or(Value::Null)
+    }
+
+    /// What the value holds at a path of names and places.
+    fn text(&self, pointer: &str) -> String {
+        self.json().pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CONCORDAT_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(home).arg("--home").arg(home).stdin(Stdio::null());
+    command
+}
+
+fn run(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn serve(home: &Path) -> (Child, String, u64) {
+    let mut command = program(home);
+    command.args(["serve", "--data", "data", "--tls", ".", "--listen", "127.0.0.1:0"]);
+    command.args(["-o", "ndjson", "--log", "error"]).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let endpoint = ready.get("endpoint").and_then(Value::as_str).unwrap_or_default().to_owned();
+    (process, endpoint, ready.get("replayed").and_then(Value::as_u64).unwrap_or(u64::MAX))
+}
+
+impl Exchange {
+    fn start(agencies: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let offline = |arguments: &[&str]| {
+            let mut command = program(home.path());
+            command.args(arguments);
+            let ran = run(command);
+            assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        };
+        offline(&["certs", "create"]);
+        offline(&["init", "--data", "data", "--tls", "."]);
+        agencies.iter().for_each(|(agency, _)| offline(&["certs", "issue", agency]));
+        let (process, endpoint, replayed) = serve(home.path());
+        let exchange = Self { home, process, endpoint, replayed };
+        for (agency, kind) in agencies {
+            let invited = exchange.ok("operator", &["agency", "invite", agency, "--kind", kind]);
+            let secret = invited.text("/secret");
+            exchange.ok(agency, &["agency", "enrol", "--secret", &secret]);
+        }
+        exchange
+    }
+
+    /// Runs a verb as one caller.
+    fn call(&self, caller: &str, arguments: &[&str]) -> Ran {
+        let mut command = program(self.home.path());
+        command.args(["--endpoint", &self.endpoint, "--as", caller, "-o", "json"]).args(arguments);
+        run(command)
+    }
+
+    fn ok(&self, caller: &str, arguments: &[&str]) -> Ran {
+        let ran = self.call(caller, arguments);
+        assert_eq!(ran.code, 0, "{caller} {arguments:?}: {}", ran.stderr);
+        ran
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// The template's agreement, in force.
+    fn agree(&self, parties: &[&str]) {
+        fs::write(self.file("agreement.json"), self.ok("operator", &["agreement", "new"]).stdout)
+            .unwrap();
+        let first = parties.first().unwrap();
+        self.ok(first, &["agreement", "draft", "leavers", "-f", "agreement.json"]);
+        self.ok(first, &["agreement", "propose", "leavers"]);
+        for party in parties {
+            self.ok(party, &["agreement", "approve", "leavers"]);
+        }
+        let shown = self.ok(first, &["agreement", "show", "leavers"]);
+        assert_eq!(shown.text("/state"), "active");
+    }
+
+    /// Asks the process to end, and gives its exit code.
+    fn terminate(&mut self) -> Option<i32> {
+        let asked = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        self.process.wait().unwrap().code()
+    }
+
+    fn serve_again(&mut self) {
+        (self.process, self.endpoint, self.replayed) = serve(self.home.path());
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+const PARTIES: [(&str, &str); 3] = [
+    ("inverclyde-council", "council"),
+    ("skills-development-scotland", "national-body"),
+    ("glen-college", "college"),
+];
+const COUNCIL: &str = "inverclyde-council";
+const SDS: &str = "skills-development-scotland";
+
+#[test]
+fn an_import_is_put_right_and_repeated_and_publishes_each_record_once() {
+    let mut exchange = Exchange::start(&PARTIES);
+    exchange.agree(&PARTIES.map(|(agency, _)| agency));
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/record.in/mixed.csv");
+    fs::copy(template, exchange.file("mixed.csv")).unwrap();
+
+    let first = exchange.call(COUNCIL, &["record", "import", "mixed.csv"]);
+    assert_eq!((first.code, &first.json()["published"]), (5, &Value::from(1)), "{}", first.stderr);
+    let rejects = fs::read_to_string(exchange.file("mixed.csv.rejects.csv")).unwrap();
+    assert!(rejects.contains("'=HYPERLINK(1)"), "{rejects}");
+
+    // In place: the two bad rows are put right, the third repeats the first and stays rejected.
+    let table = fs::read_to_string(exchange.file("mixed.csv")).unwrap();
+    let table = table.replace("2031-01-01", "2011-07-01").replace("=HYPERLINK(1)", "Ailsa");
+    fs::write(exchange.file("mixed.csv"), table).unwrap();
+    for _ in 0..2 {
+        let again = exchange.call(COUNCIL, &["record", "import", "mixed.csv"]);
+        assert_eq!(again.json()["published"], 3, "{}", again.stderr);
+        assert_eq!(again.json()["rejected"], 1);
+    }
+    let published = ["ledger", "ls", "--kind", "publish_record"];
+    let entries = exchange.ok(COUNCIL, &published).json();
+    assert_eq!(entries.as_array().map(Vec::len), Some(3));
+
+    let watched = exchange.ok(SDS, &["record", "watch", "--limit", "3", "-o", "ndjson"]);
+    assert_eq!(watched.stdout.lines().count(), 3);
+    assert!(watched.stdout.contains("\"forename\":\"Ailsa\""));
+    let parked = exchange.ok(SDS, &["record", "pull", "watch"]);
+    assert_eq!(parked.json(), Value::Array(Vec::new()), "all is acknowledged");
+
+    // Stopping is clean, nothing is replayed, and a repetition still publishes nothing.
+    assert_eq!(exchange.terminate(), Some(0));
+    exchange.serve_again();
+    assert_eq!(exchange.replayed, 0);
+    assert_eq!(exchange.call(COUNCIL, &["record", "import", "mixed.csv"]).json()["published"], 3);
+    let entries = exchange.ok(COUNCIL, &published).json();
+    assert_eq!(entries.as_array().map(Vec::len), Some(3));
+    assert_eq!(exchange.ok("operator", &["ledger", "verify", "data", "--decide"]).code, 0);
+}
+
+#[test]
+fn what_fails_says_so_by_its_exit_code_and_in_words() {
+    let exchange = Exchange::start(&PARTIES[..1]);
+    let unknown = "00112233445566778899aabbccddeeff";
+    for (caller, arguments, code, reason) in [
+        (COUNCIL, &["record", "get", unknown][..], 3, "NOT_AVAILABLE"),
+        (COUNCIL, &["agency", "suspend", COUNCIL][..], 4, "CALLER_NOT_ALLOWED"),
+        ("operator", &["agency", "invite", COUNCIL, "--kind", "council"][..], 6, "AGENCY_EXISTS"),
+        (COUNCIL, &["record", "import", "none.csv"][..], 3, "cannot be used"),
+        (COUNCIL, &["consent", "withdraw", "nonsense"][..], 5, "MALFORMED_ID"),
+    ] {
+        let ran = exchange.call(caller, arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(reason), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty(), "words go to standard error");
+    }
+    let mut nowhere = program(exchange.home.path());
+    nowhere.args(["--endpoint", "https://localhost:1", "--as", COUNCIL, "agency", "ls"]);
+    assert_eq!(run(nowhere).code, 7);
+
+    exchange.ok("operator", &["certs", "revoke", COUNCIL]);
+    // The exchange reads the list every two seconds; each of these calls opens a connection of its own.
+    let turned_away = (0..2_000).any(|_| {
+        let ran = exchange.call(COUNCIL, &["agency", "ls"]);
+        assert!([0, 4].contains(&ran.code), "{}", ran.stderr);
+        ran.code == 4
+    });
+    assert!(turned_away);
+    // The first one may have been turned away on a connection that was open already; this one is not let in.
+    let told = exchange.call(COUNCIL, &["agency", "ls"]);
+    assert_eq!(told.code, 4, "{}", told.stderr);
+    assert!(told.stderr.contains("certificate_revoked"), "{}", told.stderr);
+}
+
+#[test]
+fn an_agency_signs_with_its_new_key_after_a_rotation() {
+    let exchange = Exchange::start(&PARTIES[..1]);
+    let before = exchange.ok(COUNCIL, &["agency", "show"]).text("/signing_key");
+    exchange.ok(COUNCIL, &["agency", "rotate"]);
+    let after = exchange.ok(COUNCIL, &["agency", "show"]).text("/signing_key");
+    assert_ne!(before, after);
+    assert!(!exchange.file("profiles/inverclyde-council/signing.next.key").exists());
+    let policy = "forbid(principal, action, resource) when { resource.group == \"support\" };";
+    fs::write(exchange.file("narrow.cedar"), policy).unwrap();
+    exchange.ok(COUNCIL, &["policy", "put", "narrow", "-f", "narrow.cedar"]);
+    let listed = exchange.ok(COUNCIL, &["policy", "ls"]).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    exchange.ok(COUNCIL, &["policy", "remove", "narrow"]);
+}

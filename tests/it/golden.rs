@@ -1,0 +1,314 @@
+//! Golden ledgers: entries that were written once and must replay to the same outcomes for ever.
+//!
+//! `golden/v1/every-kind.hex` holds one entry a line: when it was admitted, in milliseconds, and its bytes. Beside it
+//! stand the outcomes, one a line, and their chained digest. State digests are not compared: they change with the schema.
+//! `CONCORDAT_GOLDEN=write` writes the files anew, which is right only while no ledger of the format exists.
+
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests may end a test"
+)]
+
+use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
+
+use concordat::{
+    machine::{
+        Outcome, Receipt, State, apply,
+        command::{Command, Parsed},
+        outcome::Remembered,
+        read::offers,
+    },
+    model::order::{Position, UnixMillis},
+    pb::ledger::v1::{self as pb, command::Kind},
+};
+
+use crate::{
+    machine::world::{
+        By, DAY_MS, LEAVER_FORM, World, alias_of, client, consent_of, consented_flow, digest, flow,
+        owned,
+    },
+    simulation::cast::POLICY_TEXTS,
+};
+
+/// The numbers of every kind of command (`concordat.ledger.v1.Command`).
+const KINDS: [std::ops::RangeInclusive<u32>; 8] =
+    [16..=22, 32..=36, 48..=54, 64..=66, 80..=81, 96..=99, 112..=113, 128..=133];
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/v1").join(name)
+}
+
+/// A short history with every kind of command in it.
+fn written() -> World {
+    let mut world = World::of_partners();
+    agreements(&mut world);
+    let alias = world.add_client("council", client(1));
+    let charity = world.add_client("charity", client(1));
+    for name in ["college", "charity"] {
+        let (subscription, record_types) = ("first".to_owned(), owned(&[LEAVER_FORM]));
+        let create = pb::CreateSubscription { subscription, record_types };
+        let _created = sharing(&mut world, name, Kind::CreateSubscription(create));
+    }
+    let open = pb::OpenKey {
+        key: vec![3; 16].into(),
+        client: client(1).as_bytes().to_vec().into(),
+        agency: "council".to_owned(),
+        disposal_class: i32::from(pb::DisposalClass::Record),
+    };
+    let _opened = world.apply(By::Node, Kind::OpenKey(open));
+    let consent = consent(&mut world, alias.as_bytes());
+    let record = publish(&mut world, alias.as_bytes(), &[]);
+    let replaced = publish(&mut world, alias.as_bytes(), &record);
+    release(&mut world, "college");
+    deliveries(&mut world, &replaced);
+    cases(&mut world, (alias.as_bytes(), charity.as_bytes()));
+    release(&mut world, "charity");
+    stops(&mut world, consent);
+    world.wait(400 * DAY_MS);
+    for kind in [Kind::Tick(pb::Tick {}), Kind::ContinueSweep(pb::ContinueSweep {})] {
+        let _outcome = world.apply(By::Node, kind);
+    }
+    world
+}
+
+/// Submits in the purpose of the agreement.
+fn sharing(world: &mut World, name: &str, kind: Kind) -> Outcome {
+    let request = world.request_id();
+    let signing = crate::machine::world::Signing::Own;
+    let mut command = world.command(By::Agency(name), request, signing, kind);
+    command.purpose = i32::from(pb::Purpose::SchoolLeaverTransition);
+    world.append(prost::Message::encode_to_vec(&command))
+}
+
+fn agreements(world: &mut World) {
+    let flows = vec![
+        consented_flow("consented", "council", &["college"]),
+        pb::Flow {
+            caseload: i32::from(pb::CaseloadRule::Confirmed),
+            ..flow("caseload", "council", &["charity"])
+        },
+    ];
+    let content = world.content(&["council", "college", "charity"], flows);
+    world.activate("leavers", content.clone());
+    let stands = world.draft("council", "declined", content).unwrap();
+    world.propose("council", "declined", stands).unwrap();
+    let decline = pb::DeclineAgreement { agreement: "declined".to_owned(), version: stands.0 };
+    let _declined = world.apply("college", Kind::DeclineAgreement(decline));
+}
+
+fn consent(world: &mut World, alias: &[u8]) -> Vec<u8> {
+    let scope = Some(pb::ConsentScope {
+        client: alias.to_vec().into(),
+        publisher: "council".to_owned(),
+        record_type: LEAVER_FORM.to_owned(),
+        groups: owned(&["core", "support-needs"]),
+        recipients: owned(&["college"]),
+        gate: i32::from(pb::Gate::DataProtectionConsent),
+    });
+    let act = Some(pb::ConsentAct {
+        grantor: i32::from(pb::Grantor::Self_),
+        authority: 0,
+        age_years: 16,
+        method: i32::from(pb::ConsentMethod::Form),
+        given_at_ms: world.now_ms(),
+        notice_digest: digest("notice"),
+    });
+    let refuse = pb::RefuseConsent { scope: scope.clone(), act: act.clone() };
+    let _refused = sharing(world, "council", Kind::RefuseConsent(refuse));
+    let kind = Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 });
+    consent_of(sharing(world, "council", kind)).as_bytes().to_vec()
+}
+
+fn publish(world: &mut World, alias: &[u8], supersedes: &[u8]) -> Vec<u8> {
+    let publish = pb::PublishRecord {
+        record_type: LEAVER_FORM.to_owned(),
+        type_version: 1,
+        code_lists: "2026-11-01".to_owned(),
+        client: alias.to_vec().into(),
+        supersedes: supersedes.to_vec().into(),
+        groups: owned(&["core", "destination", "support-needs"]),
+        content_mac: digest("content"),
+        key: vec![3; 16].into(),
+    };
+    match sharing(world, "council", Kind::PublishRecord(publish)) {
+        Ok(Receipt::Published { record, .. }) => record.as_bytes().to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Releases what the node would release.
+fn release(world: &mut World, name: &str) {
+    let state = &world.state;
+    let agency = state.agency_number(&name.parse().unwrap()).unwrap();
+    let number = state.subscription_number(agency, &"first".parse().unwrap()).unwrap();
+    let now = UnixMillis::new(world.now_ms());
+    let offers::Candidates { first_delivery, lines, .. } =
+        offers::candidates(state, number, now, 8);
+    assert!(!lines.is_empty(), "there is nothing to release to {name}");
+    let (agency, subscription) = (name.to_owned(), "first".to_owned());
+    let release = pb::ReleaseRecords { agency, subscription, first_delivery, lines };
+    let released = world.apply(By::Node, Kind::ReleaseRecords(release));
+    assert!(matches!(released, Ok(Receipt::Released(lines)) if !lines.is_empty()));
+}
+
+fn deliveries(world: &mut World, record: &[u8]) {
+    let subscription = "first".to_owned();
+    let open = pb::OpenRecord {
+        record: record.to_vec().into(),
+        reason: i32::from(pb::ReadReason::Service),
+        grants: Vec::new(),
+    };
+    let _opened = sharing(world, "council", Kind::OpenRecord(open));
+    let lost = pb::ReleaseNotSent {
+        agency: "college".to_owned(),
+        subscription: subscription.clone(),
+        deliveries: vec![1],
+    };
+    let _lost = world.apply(By::Node, Kind::ReleaseNotSent(lost));
+    release(world, "college");
+    let nacks = vec![pb::Nack { delivery: 2, reason: i32::from(pb::NackReason::Temporary) }];
+    let refused = pb::Acknowledge { subscription: subscription.clone(), through: 2, nacks };
+    let _refused = sharing(world, "college", Kind::Acknowledge(refused));
+    let seek = pb::SeekSubscription { subscription: subscription.clone(), after_delivery: 0 };
+    let _sought = sharing(world, "college", Kind::SeekSubscription(seek));
+    let unknown = pb::Acknowledge { subscription, through: 99, nacks: Vec::new() };
+    let _unknown = sharing(world, "college", Kind::Acknowledge(unknown));
+}
+
+fn cases(world: &mut World, (council, charity): (&[u8], &[u8])) {
+    let open = pb::OpenCaseload { client: charity.to_vec().into() };
+    let _opened = world.apply("charity", Kind::OpenCaseload(open));
+    let (client, agency) = (council.to_vec().into(), "charity".to_owned());
+    let confirm = pb::ConfirmCaseload { client, agency };
+    let _confirmed = world.apply("council", Kind::ConfirmCaseload(confirm));
+}
+
+fn stops(world: &mut World, consent: Vec<u8>) {
+    let (agreement, agency) = ("leavers".to_owned(), "college".to_owned());
+    let (policy, text) = ("mine".to_owned(), POLICY_TEXTS[0].clone());
+    let (consent, recipients) = (consent.into(), Vec::new());
+    let alias = alias_of(world.apply("charity", {
+        Kind::AddClient(pb::AddClient { client: client(1).as_bytes().to_vec().into() })
+    }));
+    let attest = pb::Attest {
+        position: 1,
+        schema: 1,
+        lines_struck: 0,
+        outcome_digest: digest("outcomes"),
+        state_digest: digest("rows"),
+    };
+    let end =
+        pb::EndCaseload { client: alias.as_bytes().to_vec().into(), agency: "charity".to_owned() };
+    for (by, kind) in [
+        (
+            By::Agency("council"),
+            Kind::SuspendFlows(pb::SuspendFlows { agreement: agreement.clone() }),
+        ),
+        (
+            By::Agency("council"),
+            Kind::ResumeFlows(pb::ResumeFlows { agreement: agreement.clone() }),
+        ),
+        (By::Agency("council"), {
+            Kind::PutPolicy(pb::PutPolicy { policy: policy.clone(), text, schema_version: 1 })
+        }),
+        (By::Agency("council"), Kind::RemovePolicy(pb::RemovePolicy { policy })),
+        (By::Operator, Kind::SuspendAgency(pb::SuspendAgency { agency: agency.clone() })),
+        (By::Operator, Kind::ResumeAgency(pb::ResumeAgency { agency })),
+        (By::Operator, Kind::ActivateRules(pb::ActivateRules { version: 1 })),
+        (By::Node, Kind::Attest(attest)),
+        (By::Agency("council"), {
+            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients })
+        }),
+        (By::Agency("charity"), Kind::EndCaseload(end)),
+        (By::Agency("charity"), {
+            Kind::RemoveSubscription(pb::RemoveSubscription { subscription: "first".to_owned() })
+        }),
+        (By::Agency("council"), Kind::EndAgreement(pb::EndAgreement { agreement })),
+    ] {
+        let _outcome = world.apply(by, kind);
+    }
+    world.rotate("health");
+    let _malformed = world.append(vec![0xff; 9]);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+/// One outcome in words that no change of a schema touches.
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Err(refusal) => refusal.reason().to_owned(),
+        Ok(Receipt::Answer(Remembered::Done)) => "done".to_owned(),
+        Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) => {
+            format!("agreement {version} {}", hex(content_hash.as_bytes()))
+        }
+        Ok(Receipt::Answer(Remembered::Client(alias))) => format!("client {alias}"),
+        Ok(Receipt::Answer(Remembered::Consent(consent))) => format!("consent {consent}"),
+        Ok(Receipt::Published { record, client, version }) => {
+            format!("published {record} {client} {version}")
+        }
+        Ok(Receipt::Released(lines)) => {
+            lines.iter().fold("released".to_owned(), |text, line| text + &line_words(line))
+        }
+        Ok(Receipt::Opened(line)) => "opened".to_owned() + &line_words(line),
+    }
+}
+
+fn line_words(line: &concordat::machine::Released) -> String {
+    let groups: Vec<_> = line.group_names().iter().map(ToString::to_string).collect();
+    let (record, alias, version) = (line.record(), line.alias(), line.version());
+    format!(" [{} {record} {alias} {version} {}]", line.delivery(), groups.join("+"))
+}
+
+/// Replays a golden ledger: its outcomes, their digest, and the kinds of command in it.
+fn replayed(ledger: &str) -> (String, BTreeSet<u32>) {
+    let (mut state, mut text, mut kinds) = (State::empty(), String::new(), BTreeSet::new());
+    for (position, line) in (0_u64..).zip(ledger.lines()) {
+        let (at, bytes) = line.split_once(' ').unwrap();
+        let at = UnixMillis::new(at.parse().unwrap());
+        let parsed = Parsed::from_bytes(&unhex(bytes));
+        let command: Option<&Command> = match &parsed {
+            Parsed::Command(command) => Some(command),
+            Parsed::Malformed(_) => None,
+            Parsed::Later(version) => panic!("entry {position} is of rules {version}"),
+        };
+        let number = command.map_or(0, |command| command.signed.number);
+        kinds.insert(number);
+        let outcome = apply(&mut state, Position::new(position), at, command).outcome;
+        writeln!(text, "{position} {number} {}", words(&outcome)).unwrap();
+    }
+    writeln!(text, "digest {}", hex(state.chain().outcomes.as_bytes())).unwrap();
+    (text, kinds)
+}
+
+#[test]
+fn golden_ledgers_replay_to_their_outcomes() {
+    if std::env::var("CONCORDAT_GOLDEN").as_deref() == Ok("write") {
+        let world = written();
+        let ledger = world.entries().iter().fold(String::new(), |mut text, (at, bytes)| {
+            writeln!(text, "{} {}", at.millis(), hex(bytes)).unwrap();
+            text
+        });
+        fs::write(file("every-kind.outcomes"), replayed(&ledger).0).unwrap();
+        fs::write(file("every-kind.hex"), ledger).unwrap();
+    }
+    let ledger = fs::read_to_string(file("every-kind.hex")).unwrap();
+    let (outcomes, kinds) = replayed(&ledger);
+    assert_eq!(outcomes, fs::read_to_string(file("every-kind.outcomes")).unwrap());
+    for kind in KINDS.into_iter().flatten() {
+        assert!(kinds.contains(&kind), "no entry is of kind {kind}");
+    }
+}
