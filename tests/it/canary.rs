@@ -2,10 +2,16 @@
 //! every file of the exchange, in its log at the finest level and in every error, in each form in which they might have got
 //! there. None may be found: what is personal lies in sealed bytes alone (decision 9, G10).
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "places come from the same bytes"
+)]
+
 use std::{
     io::Write,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -74,7 +80,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
         Ok(bytes.len())
     }
 
@@ -91,13 +97,20 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+}
+
+fn digit(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).unwrap()
+}
+
 /// The forms in which a value is looked for.
 fn forms(value: &str) -> Vec<Vec<u8>> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hexadecimal(value.as_bytes());
     let percent = |keep: fn(u8) -> bool| -> String {
-        let one = |byte: u8| match keep(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
+        let one = |byte: u8| {
+            if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
         };
         value.bytes().map(one).collect()
     };
@@ -163,6 +176,7 @@ fn files(directory: &Path, all: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn context() -> Option<RequestContext> {
     let staff = ActorDetail { staff_id: STAFF.to_owned(), role: ROLE.to_owned() };
     Some(RequestContext {
@@ -446,7 +460,7 @@ fn a_canary_is_found_in_every_form() {
         let mut inside = b"some bytes before ".to_vec();
         inside.extend(canary.as_bytes());
         let encoded = STANDARD_NO_PAD.encode(&inside);
-        let hex: String = inside.iter().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hexadecimal(&inside).to_uppercase();
         for hidden in [inside.as_slice(), encoded.as_bytes(), hex.as_bytes()] {
             assert!(!hits("here", hidden).is_empty(), "{canary}");
         }

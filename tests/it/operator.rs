@@ -50,11 +50,7 @@ fn wishes(victim: &Victim, hash: &Bytes) -> Vec<(&'static str, Kind)> {
         certificates: vec![certificate.as_bytes().to_vec().into(), vec![66; 32].into()],
     };
     let agreement = "waiting".to_owned();
-    let approve = ledger::ApproveAgreement {
-        agreement: agreement.clone(),
-        version: 1,
-        content_hash: hash.clone(),
-    };
+    let approve = ledger::ApproveAgreement { agreement, version: 1, content_hash: hash.clone() };
     let scope = ledger::ConsentScope {
         client: client.as_bytes().to_vec().into(),
         publisher: "council".to_owned(),
@@ -103,6 +99,7 @@ fn wishes(victim: &Victim, hash: &Bytes) -> Vec<(&'static str, Kind)> {
 }
 
 /// The bytes of the request that asks for a command.
+#[expect(clippy::wildcard_enum_match_arm, reason = "there are no other wishes")]
 fn request(request_id: &str, kind: &Kind, signature: Option<Signature>) -> Bytes {
     let (context, request_id) = (context(), request_id.to_owned());
     macro_rules! asked {

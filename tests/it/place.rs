@@ -16,6 +16,7 @@ use concordat::{
         ledger::v1::AgencyKind, record::v1::LeaverForm,
         v1::exchange_service_client::ExchangeServiceClient,
     },
+    service::server::Limits,
     store::{VERIFY_DEADLINE, Verifier},
 };
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
@@ -68,9 +69,10 @@ impl Place {
             all.push(reader);
         }
         let parties: Vec<_> = all.iter().collect();
-        let flows = vec![by_duty("duty", parties[0], &parties[1..])];
+        let [council, readers @ ..] = parties.as_slice() else { unreachable!("one was made") };
+        let flows = vec![by_duty("duty", council, readers)];
         agree(place.clock.now(), "leavers", &parties, flows).await;
-        for reader in &parties[1..] {
+        for reader in readers {
             reader.subscribe_to("leavers").await;
         }
         drop(parties);
@@ -99,6 +101,7 @@ impl Place {
             verifier: Verifier::ChildProcess { program, deadline: VERIFY_DEADLINE },
             clock: self.clock.clone(),
             entropy: Entropy::system(),
+            limits: Limits::default(),
         };
         Running::start(options).await.unwrap()
     }
@@ -120,7 +123,7 @@ impl Place {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let told = lines.next_line().await.unwrap().unwrap();
         let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        let address = told["endpoint"].as_str().unwrap().to_owned();
+        let address = told.get("endpoint").and_then(serde_json::Value::as_str).unwrap().to_owned();
         Process { child, address }
     }
 

@@ -84,13 +84,13 @@ pub(crate) async fn unary(channel: &Channel, path: &str, message: Bytes) -> Resu
 /// Every RPC of the API with its path.
 pub(crate) fn methods() -> BTreeMap<String, MethodDescriptor> {
     let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let services: Vec<_> = pool.services().collect();
-    let of = |service: &prost_reflect::ServiceDescriptor| {
-        let name = service.full_name().to_owned();
-        let methods: Vec<_> = service.methods().collect();
-        methods.into_iter().map(move |method| (format!("/{name}/{}", method.name()), method))
-    };
-    services.iter().flat_map(of).collect()
+    let mut all = BTreeMap::new();
+    for service in pool.services() {
+        for method in service.methods() {
+            all.insert(format!("/{}/{}", service.full_name(), method.name()), method);
+        }
+    }
+    all
 }
 
 /// An answer without what the API declares random: decision ids and page tokens, each replaced by its length.

@@ -5,7 +5,7 @@
 //! an answer only decision ids and page tokens are set aside, which the API declares random and opaque, and they have the
 //! same length. `CONCORDAT_CALLS` says how many calls are made; 1,000 unless said.
 
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
 use tonic::{Code, Status};
 
 use crate::{
@@ -70,20 +70,19 @@ fn told(output: &MessageDescriptor, answer: &bytes::Bytes) -> Answer {
 
 /// Every string in a message.
 fn strings(message: &DynamicMessage, found: &mut Vec<String>) {
-    fn value(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::String(text) => found.push(text.clone()),
-            Value::Message(message) => strings(message, found),
-            Value::List(values) => values.iter().for_each(|item| value_of(item, found)),
-            _ => {}
-        }
+    for (_, content) in message.fields() {
+        strings_of(content, found);
     }
-    fn value_of(item: &Value, found: &mut Vec<String>) {
-        value(item, found);
-    }
-    for (field, content) in message.fields() {
-        if !matches!(field.kind(), Kind::Bytes) {
-            value(content, found);
+}
+
+fn strings_of(value: &Value, found: &mut Vec<String>) {
+    if let Value::String(text) = value {
+        found.push(text.clone());
+    } else if let Value::Message(message) = value {
+        strings(message, found);
+    } else if let Value::List(values) = value {
+        for item in values {
+            strings_of(item, found);
         }
     }
 }
@@ -96,7 +95,7 @@ async fn what_an_agency_may_not_see_changes_no_byte_of_what_it_hears() {
     let mut bare = World::new(&certificates, setup).await;
     let mut full = World::new(&certificates, setup).await;
     let mut dice = Dice(7);
-    let mut pool = Pool::new(&bare.alder.id, bare.scns());
+    let mut pool = Pool::new(&bare.alder.id, World::scns());
     let mut tally = Tally::default();
     for number in 0..calls_wanted() {
         // What happens to both, and what only the full one holds.

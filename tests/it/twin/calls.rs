@@ -1,5 +1,7 @@
 //! Alder's calls: every RPC, with what it knows, what others know, what nobody knows, and nonsense.
 
+#![expect(clippy::indexing_slicing, reason = "places are drawn below the length")]
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -112,12 +114,13 @@ impl Pool {
 
 /// A Scottish Candidate Number of nobody, by its number.
 pub(super) fn scn(number: u64) -> String {
-    let candidates = (0..).map(|n| format!("05{n:06}")).filter_map(|text| {
+    let mut candidates = (0..).map(|n| format!("05{n:06}")).filter_map(|text| {
         let digits: Vec<u8> = text.bytes().map(|digit| digit - b'0').collect();
         let check = check_digit(digits.try_into().ok()?)?;
         Some(format!("{text}{check}"))
     });
-    candidates.skip(usize::try_from(number).unwrap_or_default() + 10).next().unwrap_or_default()
+    let place = usize::try_from(number).unwrap_or_default() + 10;
+    candidates.nth(place).unwrap_or_default()
 }
 
 fn of(path: &str, message: &impl Message) -> Call {
@@ -164,12 +167,12 @@ fn body(dice: &mut Dice, pool: &Pool) -> pb::RecordDraft {
             identity.scn.clone_from(scn);
         }
         if dice.below(12) == 0 {
-            identity.date_of_birth = "2031-01-01".to_owned();
+            "2031-01-01".clone_into(&mut identity.date_of_birth);
         }
     }
     let mut draft = draft(&form);
     match dice.below(16) {
-        0 => draft.record_type = "no-such-form".to_owned(),
+        0 => "no-such-form".clone_into(&mut draft.record_type),
         1 => draft.type_version = 9,
         2 => draft.body = Bytes::from_static(b"\xff\xff\xff"),
         3..=6 => draft.supersedes = pool.name(dice, "records"),
@@ -205,6 +208,7 @@ fn read(dice: &mut Dice, pool: &mut Pool) -> Call {
     of("ExchangeService/GetRecord", &request)
 }
 
+#[expect(clippy::too_many_lines, reason = "one request after the other")]
 fn deliveries(dice: &mut Dice, pool: &mut Pool) -> Call {
     let subscription = match dice.below(8) {
         0 => "agencies/skills/subscriptions/leavers".to_owned(),

@@ -111,7 +111,7 @@ impl World {
     }
 
     /// The candidate numbers that alder's clients have, and some of others.
-    pub(super) fn scns(&self) -> Vec<String> {
+    pub(super) fn scns() -> Vec<String> {
         (0..24).map(scn).collect()
     }
 
@@ -343,10 +343,11 @@ async fn add_client(agency: &Agency, scn: &str) -> AliasId {
         signature: None,
     };
     let identifiers = ledger::Identifiers { local_id: String::new(), scn: scn.to_owned() };
-    match agency.node.add_client(&asked, &identifiers).await.unwrap().unwrap() {
-        Receipt::Answer(Remembered::Client(alias)) => alias,
-        other => unreachable!("not a client: {other:?}"),
-    }
+    let added = agency.node.add_client(&asked, &identifiers).await.unwrap();
+    let Ok(Receipt::Answer(Remembered::Client(alias))) = added else {
+        unreachable!("not a client: {added:?}");
+    };
+    alias
 }
 
 fn refusal(agency: &Agency, client: AliasId, recipient: &Agency) -> ledger::RefuseConsent {
