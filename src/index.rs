@@ -3,6 +3,10 @@
 //!
 //! Exact identifiers link and nothing else does: an agency's own id of a client, then the Scottish Candidate Number.
 //! Names never link here, so twins stay two clients.
+//!
+//! INVARIANT (own view): which of an agency's identifiers mean one client follows from what that agency said, in its
+//! order, and from nothing else: what others said decides only whether a client that is new to the agency is one that they
+//! know. Otherwise an agency would learn from its own receipts that a number is known to somebody (G8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +19,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Index {
     by_local_id: BTreeMap<(AgencyId, String), ClientId>,
+    by_own_scn: BTreeMap<(AgencyId, String), ClientId>,
     by_scn: BTreeMap<String, ClientId>,
+    /// Whom each agency knows.
+    known_to: BTreeSet<(AgencyId, ClientId)>,
     told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
 }
 
@@ -39,26 +46,28 @@ impl Index {
         identifiers: &Identifiers,
         fresh: ClientId,
     ) -> Resolved {
-        let Identifiers { local_id, scn } = identifiers;
-        let local = (!local_id.is_empty()).then(|| (agency.clone(), local_id.clone()));
-        let by_local = local.as_ref().and_then(|key| self.by_local_id.get(key)).copied();
-        let by_scn = self.by_scn.get(scn).filter(|_| !scn.is_empty()).copied();
-        let client = by_local.or(by_scn).unwrap_or(fresh);
-        let unlearnt = |known: Option<ClientId>, text: &str| known.is_none() && !text.is_empty();
-        if unlearnt(by_local, local_id) || unlearnt(by_scn, scn) {
+        let client = self.known(agency, identifiers).unwrap_or(fresh);
+        let told = (agency.clone(), client, told_digest(identifiers));
+        let news = !self.told.contains(&told);
+        if news {
             self.learn(agency, identifiers, client);
         }
-        let told = (agency.clone(), client, told_digest(identifiers));
-        Resolved { client, news: !self.told.contains(&told) }
+        Resolved { client, news }
     }
 
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
     pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
         let Identifiers { local_id, scn } = identifiers;
-        let by_local = (!local_id.is_empty())
-            .then(|| self.by_local_id.get(&(agency.clone(), local_id.clone())))
-            .flatten();
-        by_local.or_else(|| self.by_scn.get(scn).filter(|_| !scn.is_empty())).copied()
+        let own = |map: &BTreeMap<_, _>, key: &String| {
+            let present = (!key.is_empty()).then(|| (agency.clone(), key.clone()));
+            present.and_then(|key| map.get(&key)).copied()
+        };
+        let by_others = || {
+            let client = *self.by_scn.get(scn).filter(|_| !scn.is_empty())?;
+            // Two of its clients are not made one by what somebody else said.
+            (!self.known_to.contains(&(agency.clone(), client))).then_some(client)
+        };
+        own(&self.by_local_id, local_id).or_else(|| own(&self.by_own_scn, scn)).or_else(by_others)
     }
 
     /// Notes that the ledger holds these identifiers from this agency.
@@ -72,7 +81,9 @@ impl Index {
         if !local_id.is_empty() {
             self.by_local_id.entry((agency.clone(), local_id.clone())).or_insert(client);
         }
+        self.known_to.insert((agency.clone(), client));
         if !scn.is_empty() {
+            self.by_own_scn.entry((agency.clone(), scn.clone())).or_insert(client);
             self.by_scn.entry(scn.clone()).or_insert(client);
         }
     }
@@ -126,6 +137,34 @@ mod tests {
         assert_eq!(index.known(&council, &asked), Some(client(1)));
         assert_eq!(index.known(&"college".parse().unwrap(), &asked), Some(client(1)));
         assert_eq!(index.known(&council, &identifiers("", "")), None);
+    }
+
+    #[test]
+    fn what_others_say_neither_joins_nor_parts_an_agencys_clients() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let said = [
+            identifiers("P1", ""),
+            identifiers("P1", "051234561"),
+            identifiers("P2", "051234561"),
+            identifiers("P3", "123456785"),
+            identifiers("", "123456785"),
+        ];
+        let partition = |index: &mut Index| -> Vec<usize> {
+            let fresh = (0_u8..).map(client);
+            let found: Vec<_> = said
+                .iter()
+                .zip(fresh)
+                .map(|(said, fresh)| index.resolve(&council, said, fresh).client)
+                .collect();
+            found.iter().map(|one| found.iter().position(|other| other == one).unwrap()).collect()
+        };
+        let alone = partition(&mut Index::default());
+        let mut index = Index::default();
+        // The college takes the two numbers for one client, and knows them first.
+        index.told(&college, &identifiers("C1", "051234561"), client(101));
+        index.told(&college, &identifiers("C1", "123456785"), client(101));
+        assert_eq!(partition(&mut index), alone);
+        assert_eq!(alone, [0, 0, 0, 3, 3]);
     }
 
     #[test]

@@ -307,8 +307,10 @@ async fn rebuild_index(
 ) -> Result<(Index, usize), Fault> {
     let mut index = Index::default();
     let mut opened = 0_usize;
-    let rows: Vec<((ClientId, Position), _)> =
+    let mut rows: Vec<((ClientId, Position), _)> =
         state.tables().identities.iter().map(|(key, agency)| (*key, *agency)).collect();
+    // In the order in which they were told: where identifiers disagree, the first counts.
+    rows.sort_unstable_by_key(|((_, position), _)| *position);
     for rows in rows.chunks(IDENTITIES_PER_READ) {
         let positions: Vec<_> = rows.iter().map(|((_, position), _)| *position).collect();
         let sealed = ledger.sealed(&positions).await?;

@@ -9,18 +9,18 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use tokio::sync::watch;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     ledger::Fault,
-    model::{order::UnixMillis, violation::Violation},
+    model::order::UnixMillis,
     node::Node,
     pb::v1::{
         AcknowledgeRecordsRequest, AcknowledgeRecordsResponse, GetRecordRequest, GetRecordResponse,
         PublishRecordRequest, PublishRecordResponse, PublishRecordsRequest, PullRecordsRequest,
         PullRecordsResponse, SubscribeRequest, exchange_service_server::ExchangeService,
     },
-    service::{caller, context, gate::SaysGoodbye, status},
+    service::{caller, context, gate::SaysGoodbye},
 };
 
 mod acks;
@@ -153,21 +153,5 @@ impl ExchangeService for Exchange {
         let mut response = Response::new(self.begin(session, request.into_inner()).await?);
         response.extensions_mut().insert(SaysGoodbye);
         Ok(response)
-    }
-}
-
-/// What a caller is told whose message could not be read. A stream that was cut stays what it is.
-#[expect(clippy::wildcard_enum_match_arm, reason = "with any other code the connection speaks")]
-fn unread(status: Status) -> Status {
-    match status.code() {
-        Code::OutOfRange | Code::ResourceExhausted => {
-            let text = "a message has at most 1 MiB; send less at once";
-            status::violation(Violation::new("", "OUT_OF_RANGE", text))
-        }
-        Code::Internal | Code::Unimplemented | Code::InvalidArgument => {
-            let text = "the message does not decode; build it from the published proto files";
-            status::violation(Violation::new("", "MALFORMED_MESSAGE", text))
-        }
-        _ => status,
     }
 }

@@ -18,7 +18,7 @@ use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use crate::{
@@ -65,6 +65,13 @@ pub struct Gated<S> {
     node: Node,
 }
 
+/// The error of an answer that no handler gave: the library could not read the request, and its words are not ours. Ours
+/// always carry details.
+fn unspoken(headers: &HeaderMap) -> Option<Status> {
+    let status = Status::from_header_map(headers)?;
+    (status.code() != Code::Ok && status.details().is_empty()).then_some(status)
+}
+
 impl<S> Service<Request<Body>> for Gated<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -82,6 +89,9 @@ where
         let node = self.node.clone();
         let session = request.extensions().get::<Session>().cloned();
         let gated = move |mut response: Response<Body>| {
+            if let Some(status) = unspoken(response.headers()) {
+                return status::unread(status).into_http();
+            }
             let ticket = response.extensions_mut().remove::<GateTicket>();
             let patient = response.extensions_mut().remove::<SaysGoodbye>().is_some();
             response.map(|inner| {

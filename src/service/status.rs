@@ -178,6 +178,23 @@ pub fn malformed(violations: &[Violation]) -> Status {
     status(Reason::InvalidRequest, message, details)
 }
 
+/// What a caller is told whose message could not be read, in place of what the library says. A stream that was cut stays
+/// what it is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "with any other code the connection speaks")]
+pub fn unread(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            let text = "a message has at most 1 MiB; send less at once";
+            violation(Violation::new("", "OUT_OF_RANGE", text))
+        }
+        Code::Internal | Code::Unimplemented | Code::InvalidArgument => {
+            let text = "the message does not decode; build it from the published proto files";
+            violation(Violation::new("", "MALFORMED_MESSAGE", text))
+        }
+        _ => status,
+    }
+}
+
 /// One field is malformed.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub fn violation(violation: Violation) -> Status {

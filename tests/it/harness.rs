@@ -6,14 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "an exchange that cannot be set up fails its test")]
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use concordat::{
-    clock::{Entropy, SimulatedClock},
+    clock::{Clock, Entropy, SimulatedClock},
     identity::{
         acceptor::{Incoming, Limits as AcceptorLimits},
         channel::Connector,
-        development::{DevelopmentAuthority, IssuedProfile},
+        development::{DevelopmentAuthority, IssuedProfile, OPERATOR},
         file::ProfileFiles,
         signing::SigningKey,
         time::TimeSource,
@@ -21,7 +21,7 @@ use concordat::{
     },
     keyring::{EpochId, Keyring, NewEpoch},
     ledger::{
-        AnyLedger,
+        AnyLedger, Fault, Ledger,
         disk::OsDisk,
         segment::{Options, Segment},
     },
@@ -29,7 +29,7 @@ use concordat::{
     model::{
         digest::Digest,
         id::{AgencyId, AliasId, ConsentId, LedgerId, RequestId},
-        order::UnixMillis,
+        order::{Position, UnixMillis},
     },
     node::{Asked, Founding, Node, Parts, Tasks, Who, found, statement},
     pb::{
@@ -46,9 +46,10 @@ use concordat::{
         server::{Limits, serve},
     },
 };
+use futures::StreamExt;
 use prost::Message;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -62,16 +63,23 @@ pub(crate) const DAY_MS: u64 = 86_400_000;
 /// The record type that every exchange knows.
 pub(crate) const LEAVER_FORM: &str = "leaver-form";
 
+/// The ledger of a test is small.
+pub(crate) const OPTIONS: Options = Options { segment_bytes: 4 << 20, tail_bytes_max: 4 << 20 };
+
 /// An exchange that runs in this process.
 pub(crate) struct Exchange {
     pub(crate) node: Node,
     pub(crate) trust: Arc<Trust>,
     pub(crate) authority: DevelopmentAuthority,
+    pub(crate) operator: IssuedProfile,
     pub(crate) clock: SimulatedClock,
     pub(crate) address: String,
+    /// What request ids are drawn from, so that they do not depend on what the node draws.
+    requests: Entropy,
     server: Option<Server>,
+    appender: Option<std::thread::JoinHandle<()>>,
     // Dropped last: everything above lies in it.
-    _directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 struct Server {
@@ -84,6 +92,8 @@ struct Server {
 pub(crate) struct Setup {
     pub(crate) pace: Pace,
     pub(crate) limits: Limits,
+    /// What every random byte of the exchange comes from; the operating system unless said.
+    pub(crate) seed: Option<[u8; 32]>,
 }
 
 impl Exchange {
@@ -95,12 +105,29 @@ impl Exchange {
     /// Starts an exchange with other bounds.
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let authority = DevelopmentAuthority::create(&directory.path().join("certs"), NOW).unwrap();
-        authority.issue_server(&[], NOW).unwrap();
-        let operator = authority.issue_operator(NOW).unwrap();
+        let certificates = directory.path().join("certs");
+        Self::start_in(directory, &certificates, setup).await
+    }
+
+    /// Starts an exchange in a directory: a new one, or the one that lies there. Two exchanges whose certificates lie in
+    /// one place have the same authority, operator and agencies.
+    pub(crate) async fn start_in(directory: TempDir, certificates: &Path, setup: Setup) -> Self {
+        let (authority, operator) = if certificates.exists() {
+            let authority = DevelopmentAuthority::open(certificates).unwrap();
+            let operator = authority.profile(OPERATOR).unwrap();
+            (authority, operator)
+        } else {
+            let authority = DevelopmentAuthority::create(certificates, NOW).unwrap();
+            authority.issue_server(&[], NOW).unwrap();
+            let operator = authority.issue_operator(NOW).unwrap();
+            (authority, operator)
+        };
         let clock = SimulatedClock::new(NOW);
-        let (node, tasks) = begin(directory.path(), &clock, operator.certificate.fingerprint).await;
-        drop(tasks.spawn().unwrap());
+        let entropy = setup.seed.map_or_else(Entropy::system, Entropy::seeded);
+        let requests = entropy.fork("requests");
+        let operator_is = operator.certificate.fingerprint;
+        let (node, tasks) = begin(directory.path(), &clock, entropy, operator_is).await;
+        let appender = Some(tasks.spawn().unwrap());
         let time = {
             let clock = clock.clock();
             TimeSource::new(move || clock.now())
@@ -121,33 +148,35 @@ impl Exchange {
             })
         };
         let server = Some(Server { stop: Some(stop), task });
-        Self { node, trust, authority, clock, address, server, _directory: directory }
+        Self {
+            node,
+            trust,
+            authority,
+            operator,
+            clock,
+            address,
+            requests,
+            server,
+            appender,
+            directory,
+        }
     }
 
     /// Issues a profile, invites and enrols an agency, and connects as it.
     pub(crate) async fn agency(&self, id: &str, kind: AgencyKind) -> Agency {
-        let name: AgencyId = id.parse().unwrap();
-        let profile = self.authority.issue_agency(&name, NOW).unwrap();
-        let secret = b"an invitation's secret";
-        let invite = pb::InviteAgency {
-            agency: id.to_owned(),
-            kind: i32::from(kind),
-            secret_digest: Digest::of_concatenation(&[secret]).as_bytes().to_vec().into(),
-            expires_at_ms: self.clock.clock().now().plus(DAY_MS).millis(),
-        };
-        self.as_operator(Kind::InviteAgency(invite)).await.unwrap();
-        let channel = self.channel(&profile.directory).await;
-        let signing =
-            SigningKey::load(&ProfileFiles::in_directory(&profile.directory).signing_key).unwrap();
-        let (node, clock) = (self.node.clone(), self.clock.clone());
-        let agency = Agency { id: name, kind, profile, signing, channel, node, clock };
-        let keys = pb::AgencyKeys {
-            signing_key: agency.signing.public().to_vec().into(),
-            certificates: vec![agency.profile.certificate.fingerprint.as_bytes().to_vec().into()],
-        };
-        let enrol = pb::EnrolAgency { secret: secret.to_vec().into(), keys: Some(keys) };
-        agency.submit(Kind::EnrolAgency(enrol)).await.unwrap();
+        let agency = self.known(id, kind).await;
+        agency.join().await;
         agency
+    }
+
+    /// Connects as an agency, with the profile that it has or a new one.
+    pub(crate) async fn known(&self, id: &str, kind: AgencyKind) -> Agency {
+        let name: AgencyId = id.parse().unwrap();
+        let known = self.authority.profile(id);
+        let profile = known.or_else(|_| self.authority.issue_agency(&name, NOW)).unwrap();
+        let channel = self.channel(&profile.directory).await;
+        let part = (self.node.clone(), self.clock.clock(), self.requests.fork(id));
+        Agency::new(part, (name, kind), profile, channel)
     }
 
     /// Connects with the profile in `directory`.
@@ -162,14 +191,18 @@ impl Exchange {
 
     /// Submits a command as the operator.
     pub(crate) async fn as_operator(&self, kind: Kind) -> Outcome {
-        let asked = Asked {
-            actor: Who::Operator,
-            purpose: Purpose::Operation,
-            staff: None,
-            request_id: self.node.entropy().request_id(self.clock.clock().now()),
-            signature: None,
+        let request_id = self.requests.request_id(self.clock.clock().now());
+        as_operator(&self.node, request_id, kind).await
+    }
+
+    /// Waits until whatever was set going behind an answer has been done.
+    pub(crate) async fn at_rest(&self) {
+        let swept = async {
+            while !self.node.read(|state| state.tables().sweeps.is_empty()) {
+                tokio::task::yield_now().await;
+            }
         };
-        self.node.submit(&asked, kind, None).await.unwrap()
+        timeout(Duration::from_mins(1), swept).await.unwrap();
     }
 
     /// Suspends an agency.
@@ -180,40 +213,7 @@ impl Exchange {
 
     /// An agreement that every party drafted, proposed and approved.
     pub(crate) async fn agree(&self, id: &str, parties: &[&Agency], flows: Vec<pb::Flow>) {
-        let [first, ..] = parties else { unreachable!("an agreement has parties") };
-        let party = |agency: &&Agency| pb::Party {
-            agency: agency.id.to_string(),
-            kind: i32::from(agency.kind),
-            key_fingerprint: agency.signing.fingerprint().as_bytes().to_vec().into(),
-        };
-        let content = pb::AgreementContent {
-            parties: parties.iter().map(party).collect(),
-            purpose: i32::from(Purpose::SchoolLeaverTransition),
-            flows,
-            expires_at_ms: self.clock.clock().now().plus(365 * DAY_MS).millis(),
-            text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
-        };
-        let agreement = id.to_owned();
-        let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
-        let drafted = first.submit(Kind::DraftAgreement(draft)).await;
-        let Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) = drafted else {
-            unreachable!("the draft is not sound: {drafted:?}");
-        };
-        let content_hash: bytes::Bytes = content_hash.as_bytes().to_vec().into();
-        let propose = pb::ProposeAgreement {
-            agreement: agreement.clone(),
-            version,
-            content_hash: content_hash.clone(),
-        };
-        first.submit(Kind::ProposeAgreement(propose)).await.unwrap();
-        for party in parties {
-            let approve = pb::ApproveAgreement {
-                agreement: agreement.clone(),
-                version,
-                content_hash: content_hash.clone(),
-            };
-            party.submit(Kind::ApproveAgreement(approve)).await.unwrap();
-        }
+        agree(self.clock.clock().now(), id, parties, flows).await;
     }
 
     /// A council that publishes leaver forms and a national body that receives them by duty, with a subscription.
@@ -239,6 +239,17 @@ impl Exchange {
             task.await.unwrap();
         }
     }
+
+    /// Ends the exchange and leaves its files, for whoever starts it again there or looks into them. Every agency's
+    /// handle must be gone, since each holds the node.
+    pub(crate) async fn end(mut self) -> TempDir {
+        self.stop().await;
+        self.node.stop();
+        if let Some(appender) = self.appender.take() {
+            tokio::task::spawn_blocking(move || appender.join().unwrap()).await.unwrap();
+        }
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
 }
 
 impl Drop for Exchange {
@@ -258,11 +269,44 @@ pub(crate) struct Agency {
     pub(crate) signing: SigningKey,
     /// Its connection to the exchange.
     pub(crate) channel: Channel,
-    node: Node,
-    clock: SimulatedClock,
+    pub(crate) node: Node,
+    clock: Clock,
+    /// What its request ids are drawn from.
+    pub(crate) requests: Entropy,
 }
 
 impl Agency {
+    /// An agency with a profile, which need not have enrolled.
+    pub(crate) fn new(
+        (node, clock, requests): (Node, Clock, Entropy),
+        (id, kind): (AgencyId, AgencyKind),
+        profile: IssuedProfile,
+        channel: Channel,
+    ) -> Self {
+        let signing =
+            SigningKey::load(&ProfileFiles::in_directory(&profile.directory).signing_key).unwrap();
+        Self { id, kind, profile, signing, channel, node, clock, requests }
+    }
+
+    /// Has it invited, and enrols it.
+    pub(crate) async fn join(&self) {
+        let secret = b"an invitation's secret";
+        let invite = pb::InviteAgency {
+            agency: self.id.to_string(),
+            kind: i32::from(self.kind),
+            secret_digest: Digest::of_concatenation(&[secret]).as_bytes().to_vec().into(),
+            expires_at_ms: self.clock.now().plus(DAY_MS).millis(),
+        };
+        let invited = self.request_id();
+        as_operator(&self.node, invited, Kind::InviteAgency(invite)).await.unwrap();
+        let keys = pb::AgencyKeys {
+            signing_key: self.signing.public().to_vec().into(),
+            certificates: vec![self.profile.certificate.fingerprint.as_bytes().to_vec().into()],
+        };
+        let enrol = pb::EnrolAgency { secret: secret.to_vec().into(), keys: Some(keys) };
+        self.submit(Kind::EnrolAgency(enrol)).await.unwrap();
+    }
+
     /// A caller of the exchange service.
     pub(crate) fn exchange(&self) -> ExchangeServiceClient<Channel> {
         ExchangeServiceClient::new(self.channel.clone())
@@ -270,7 +314,7 @@ impl Agency {
 
     /// A new request id.
     pub(crate) fn request_id(&self) -> RequestId {
-        self.node.entropy().request_id(self.clock.clock().now())
+        self.requests.request_id(self.clock.now())
     }
 
     /// A new request id, as requests carry it.
@@ -283,15 +327,20 @@ impl Agency {
         format!("agencies/{}/subscriptions/{id}", self.id)
     }
 
+    /// Its signature for a command.
+    pub(crate) fn signature(&self, request_id: RequestId, kind: &Kind) -> pb::Signature {
+        let ledger = self.node.read(State::ledger);
+        let statement = statement(ledger, &self.id, request_id, kind).unwrap();
+        pb::Signature {
+            key_fingerprint: self.signing.fingerprint().as_bytes().to_vec().into(),
+            value: self.signing.sign(&statement).unwrap().to_vec().into(),
+        }
+    }
+
     /// Submits a signed command in its name, beside the network.
     pub(crate) async fn submit(&self, kind: Kind) -> Outcome {
         let request_id = self.request_id();
-        let ledger = self.node.read(State::ledger);
-        let statement = statement(ledger, &self.id, request_id, &kind).unwrap();
-        let signature = pb::Signature {
-            key_fingerprint: self.signing.fingerprint().as_bytes().to_vec().into(),
-            value: self.signing.sign(&statement).unwrap().to_vec().into(),
-        };
+        let signature = self.signature(request_id, &kind);
         let asked = Asked {
             actor: Who::Agency(self.id.clone()),
             purpose: purpose_of(&kind),
@@ -331,7 +380,7 @@ impl Agency {
             authority: i32::from(pb::Authority::Unspecified),
             age_years: 16,
             method: i32::from(pb::ConsentMethod::Form),
-            given_at_ms: self.clock.clock().now().millis(),
+            given_at_ms: self.clock.now().millis(),
             notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
         };
         let record = pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
@@ -353,6 +402,56 @@ impl Agency {
 /// The reason in an error's details.
 pub(crate) fn reason(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// An agreement that every party drafted, proposed and approved.
+pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows: Vec<pb::Flow>) {
+    let [first, ..] = parties else { unreachable!("an agreement has parties") };
+    let party = |agency: &&Agency| pb::Party {
+        agency: agency.id.to_string(),
+        kind: i32::from(agency.kind),
+        key_fingerprint: agency.signing.fingerprint().as_bytes().to_vec().into(),
+    };
+    let content = pb::AgreementContent {
+        parties: parties.iter().map(party).collect(),
+        purpose: i32::from(Purpose::SchoolLeaverTransition),
+        flows,
+        expires_at_ms: now.plus(365 * DAY_MS).millis(),
+        text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
+    };
+    let agreement = id.to_owned();
+    let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
+    let drafted = first.submit(Kind::DraftAgreement(draft)).await;
+    let Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) = drafted else {
+        unreachable!("the draft is not sound: {drafted:?}");
+    };
+    let content_hash: bytes::Bytes = content_hash.as_bytes().to_vec().into();
+    let propose = pb::ProposeAgreement {
+        agreement: agreement.clone(),
+        version,
+        content_hash: content_hash.clone(),
+    };
+    first.submit(Kind::ProposeAgreement(propose)).await.unwrap();
+    for party in parties {
+        let approve = pb::ApproveAgreement {
+            agreement: agreement.clone(),
+            version,
+            content_hash: content_hash.clone(),
+        };
+        party.submit(Kind::ApproveAgreement(approve)).await.unwrap();
+    }
+}
+
+/// Submits a command as the operator.
+pub(crate) async fn as_operator(node: &Node, request_id: RequestId, kind: Kind) -> Outcome {
+    let asked = Asked {
+        actor: Who::Operator,
+        purpose: Purpose::Operation,
+        staff: None,
+        request_id,
+        signature: None,
+    };
+    node.submit(&asked, kind, None).await.unwrap()
 }
 
 /// A system's context for the purpose of the harness's agreements.
@@ -429,14 +528,69 @@ fn purpose_of(kind: &Kind) -> Purpose {
     }
 }
 
-/// Founds a ledger in `directory` and starts its node.
-async fn begin(directory: &Path, clock: &SimulatedClock, operator: Digest) -> (Node, Tasks) {
-    let entropy = Entropy::system();
+/// Opens the ledger in `directory`, which is founded first if there is none, and starts its node.
+async fn begin(
+    directory: &Path,
+    clock: &SimulatedClock,
+    entropy: Entropy,
+    operator: Digest,
+) -> (Node, Tasks) {
     let registry = Arc::new(Registry::built_in().unwrap());
+    let (ledger, keyring) = if directory.join("ledger").exists() {
+        existing(directory).await
+    } else {
+        founded(directory, clock, &entropy, (&registry, operator)).await
+    };
+    let parts = Parts {
+        ledger,
+        state: State::empty(),
+        store: None,
+        keyring,
+        clock: clock.clock(),
+        entropy,
+        checkpoint_seed: [7; 32],
+        registry,
+    };
+    let (node, tasks, _beginning) = Node::start(parts).await.unwrap();
+    (node, tasks)
+}
+
+/// The ledger of an exchange that has ended, opened by whoever has the files; waits until the exchange's last task has let
+/// go of them.
+pub(crate) async fn ledger_in(directory: &Path, options: Options) -> AnyLedger {
+    let opened = async {
+        loop {
+            let disk = OsDisk::existing(&directory.join("ledger")).unwrap();
+            match Segment::open(disk, options.clone()) {
+                Ok(ledger) => return AnyLedger::Segment(ledger),
+                Err(Fault::Unusable(_)) => tokio::task::yield_now().await,
+                Err(fault) => unreachable!("the ledger does not open: {fault}"),
+            }
+        }
+    };
+    timeout(Duration::from_mins(1), opened).await.unwrap()
+}
+
+async fn existing(directory: &Path) -> (AnyLedger, Keyring) {
+    let ledger = ledger_in(directory, OPTIONS).await;
+    let genesis = ledger.entries(Position::FIRST).next().await.unwrap().unwrap();
+    let Some(Kind::Genesis(genesis)) = pb::Command::decode(genesis.command).unwrap().kind else {
+        unreachable!("a ledger begins with its genesis");
+    };
+    let id = LedgerId::from_slice(&genesis.ledger_id).unwrap();
+    let keyring = Keyring::open(&directory.join("keyring"), id).unwrap();
+    (ledger, keyring)
+}
+
+async fn founded(
+    directory: &Path,
+    clock: &SimulatedClock,
+    entropy: &Entropy,
+    (registry, operator): (&Registry, Digest),
+) -> (AnyLedger, Keyring) {
     let ledger_id = LedgerId::from_bytes(entropy.bytes());
     let disk = OsDisk::create(&directory.join("ledger")).unwrap();
-    let options = Options { segment_bytes: 4 << 20, ..Options::default() };
-    let ledger = AnyLedger::Segment(Segment::open(disk, options).unwrap());
+    let ledger = AnyLedger::Segment(Segment::open(disk, OPTIONS).unwrap());
     let epoch = NewEpoch {
         id: EpochId::from_bytes(entropy.bytes()),
         secret: Secret::from_bytes(entropy.bytes()),
@@ -464,17 +618,6 @@ async fn begin(directory: &Path, clock: &SimulatedClock, operator: Digest) -> (N
             })
             .collect(),
     };
-    found(&ledger, &keyring, &clock.clock(), &entropy, &founding).await.unwrap();
-    let parts = Parts {
-        ledger,
-        state: State::empty(),
-        store: None,
-        keyring,
-        clock: clock.clock(),
-        entropy,
-        checkpoint_seed: [7; 32],
-        registry,
-    };
-    let (node, tasks, _beginning) = Node::start(parts).await.unwrap();
-    (node, tasks)
+    found(&ledger, &keyring, &clock.clock(), entropy, &founding).await.unwrap();
+    (ledger, keyring)
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may end a test, as tests themselves may")]
 
+mod bad_input;
+mod canary;
 mod cli;
 mod cli_exchange;
 mod demo;
@@ -10,6 +12,7 @@ mod exchange_publish;
 mod exchange_subscribe;
 mod golden;
 mod harness;
+mod kill;
 mod ledger_conformance;
 mod ledger_crash;
 mod ledger_format;
@@ -17,7 +20,11 @@ mod ledger_samples;
 mod ledger_segment;
 mod ledger_tamper;
 mod machine;
+mod memory;
+mod operator;
+mod place;
 mod properties;
+mod raw;
 mod readme;
 mod seal_parts;
 mod service_agency;
@@ -34,3 +41,4 @@ mod tls_development;
 mod tls_live;
 mod tls_matrix;
 mod tls_service;
+mod twin;

@@ -19,7 +19,7 @@ use crate::{
     service::{
         caller::Caller,
         context::{self, Context},
-        exchange::{Exchange, publish::Published, unread},
+        exchange::{Exchange, publish::Published},
         status,
     },
 };
@@ -58,7 +58,7 @@ impl Exchange {
         let mut latest = None;
         let answers = requests.map(move |request| {
             let item = request
-                .map_err(unread)
+                .map_err(status::unread)
                 .and_then(|request| Item::read(exchange.node(), &mut latest, request));
             let (exchange, caller) = (exchange.clone(), caller.clone());
             async move { Ok(item?.answer(&exchange, &caller).await) }

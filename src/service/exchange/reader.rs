@@ -38,7 +38,6 @@ use crate::{
             read::{acknowledgement, delivery, refusal, under_new_id},
             shown,
             subscribe::window_of,
-            unread,
         },
         status::{self, Denied},
     },
@@ -179,7 +178,7 @@ impl Reader {
                     }
                 }
                 Ok(None) => return Ending::HalfClosed,
-                Err(status) => return Ending::Failed(unread(status)),
+                Err(status) => return Ending::Failed(status::unread(status)),
             }
         }
     }

@@ -19,7 +19,6 @@ use crate::{
             outbox::{Outbox, Sending},
             read::{delivery, not_begun, own, under_new_id},
             reader::Reader,
-            unread,
         },
         name, status,
     },
@@ -103,7 +102,7 @@ impl Exchange {
 async fn first(requests: &mut Streaming<SubscribeRequest>) -> Result<SubscribeRequest, Status> {
     match timeout(START_WITHIN, requests.message()).await {
         Ok(Ok(Some(request))) => Ok(request),
-        Ok(Err(status)) => Err(unread(status)),
+        Ok(Err(status)) => Err(status::unread(status)),
         Ok(Ok(None)) | Err(_) => Err(status::missing("start")),
     }
 }
