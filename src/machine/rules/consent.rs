@@ -84,8 +84,13 @@ pub(in crate::machine) fn perform(
     match change {
         Change::Record(id, row) => {
             let (given, client, recipients) = (row.given, row.client, row.recipients.clone());
+            let ends = row.expires_at.is_some();
             state.put_consent(id, *row);
             if given {
+                // It is the last word from now on, also where it ends before the consent that it follows.
+                if ends {
+                    sweep::narrow(state, effects);
+                }
                 sweep::offer_client(state, client, &recipients, context.now, effects);
             } else {
                 sweep::narrow(state, effects);
