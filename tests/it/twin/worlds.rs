@@ -149,16 +149,20 @@ impl World {
         Ok(answers)
     }
 
-    /// Reads what alder may have now on a stream, acknowledges it, and leaves.
+    /// Reads what alder may have now on a stream, leaves, and acknowledges it.
+    ///
+    /// The window holds just what is read: with room left, how much more is released before alder has left would be a
+    /// matter of time, not of the seed.
     pub(super) async fn stream(&mut self, pool: &mut Pool) -> Vec<pb::SubscribeResponse> {
         self.exchange.at_rest().await;
+        let expected = self.waiting().min(8);
         let start = pb::SubscribeRequest {
             context: context(),
             kind: Some(subscribe_request::Kind::Start(pb::SubscribeStart {
                 request_id: self.alder.request(),
                 subscription: self.alder.subscription("leavers"),
                 resume_cursor: String::new(),
-                window: 8,
+                window: u32::try_from(expected.max(1)).unwrap(),
             })),
         };
         let (send, receive) = tokio::sync::mpsc::channel(4);
@@ -167,23 +171,28 @@ impl World {
         let mut stream = self.alder.exchange().subscribe(requests).await.unwrap().into_inner();
         let mut all = vec![stream.message().await.unwrap().unwrap()];
         let mut cursor = String::new();
-        for _ in 0..self.waiting().min(8) {
+        for _ in 0..expected {
             let response = stream.message().await.unwrap().unwrap();
             if let Some(subscribe_response::Kind::Delivery(delivery)) = &response.kind {
                 cursor.clone_from(&delivery.cursor);
             }
             all.push(response);
         }
-        if !cursor.is_empty() {
-            pool.cursors.push(cursor.clone());
-            let acknowledge = pb::SubscribeAcknowledge { through_cursor: cursor };
-            let kind = Some(subscribe_request::Kind::Acknowledge(acknowledge));
-            send.send(pb::SubscribeRequest { context: None, kind }).await.unwrap();
-        }
-        // Saying no more ends the stream once what was said is durable.
+        // Saying no more ends the stream.
         drop(send);
         while let Ok(Some(response)) = stream.message().await {
             all.push(response);
+        }
+        if !cursor.is_empty() {
+            pool.cursors.push(cursor.clone());
+            let request = pb::AcknowledgeRecordsRequest {
+                context: context(),
+                request_id: self.alder.request(),
+                subscription: self.alder.subscription("leavers"),
+                through_cursor: cursor,
+                nacks: Vec::new(),
+            };
+            self.alder.exchange().acknowledge_records(request).await.unwrap();
         }
         all
     }
