@@ -321,12 +321,7 @@ impl Node {
         kind: pb::command::Kind,
         turn: (&delivery::Slot, u64),
     ) -> Result<Outcome, Fault> {
-        let (command, parsed) =
-            encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
-        if let Some(outcome) = self.settled(&parsed)? {
-            return Ok(outcome);
-        }
-        self.propose_in_turn(command, parsed, Vec::new(), Some(turn)).await
+        self.submit_own_in_turn(kind, Vec::new(), Some(turn)).await
     }
 
     /// Proposes one of the node's own commands.
@@ -335,12 +330,21 @@ impl Node {
         kind: pb::command::Kind,
         parts: Vec<pb::SealedPart>,
     ) -> Result<Outcome, Fault> {
+        self.submit_own_in_turn(kind, parts, None).await
+    }
+
+    async fn submit_own_in_turn(
+        &self,
+        kind: pb::command::Kind,
+        parts: Vec<pb::SealedPart>,
+        turn: Option<(&delivery::Slot, u64)>,
+    ) -> Result<Outcome, Fault> {
         let (command, parsed) =
             encoded(own_command(kind)).map_err(|v| Fault::Corrupt(v.to_string()))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
         }
-        self.propose(command, parsed, parts).await
+        self.propose_in_turn(command, parsed, parts, turn).await
     }
 
     async fn propose(
