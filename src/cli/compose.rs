@@ -10,7 +10,6 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -184,7 +183,7 @@ pub struct Running {
     stopping: watch::Sender<bool>,
     server: task::JoinHandle<Result<(), CliError>>,
     upkeep: task::JoinHandle<()>,
-    appender: Option<JoinHandle<()>>,
+    appender: task::JoinHandle<()>,
 }
 
 impl fmt::Debug for Running {
@@ -208,10 +207,7 @@ impl Running {
         })?;
         let parts = parts(&DataFiles::in_directory(&data), &verifier, clock, entropy).await?;
         let (node, tasks, beginning) = Node::start(parts).await?;
-        let appender = tasks.spawn().map_err(|cause| {
-            CliError::new(Exit::Unavailable, "the operating system gives no thread")
-                .because(cause.to_string())
-        })?;
+        let appender = tasks.spawn();
         let address = listener.local_addr().map_err(|cause| {
             CliError::new(Exit::Other, "the listener has no address").because(cause.to_string())
         })?;
@@ -220,7 +216,7 @@ impl Running {
         let (stopping, stop) = watch::channel(false);
         let server = tokio::spawn(serve(node.clone(), trust, (listener, limits), stop));
         tracing::info!(%address, replayed = beginning.replayed, "the exchange is ready");
-        Ok(Self { node, address, beginning, stopping, server, upkeep, appender: Some(appender) })
+        Ok(Self { node, address, beginning, stopping, server, upkeep, appender })
     }
 
     /// The node.
@@ -275,9 +271,8 @@ impl Running {
             tracing::warn!("calls that did not end were cut off");
             self.server.abort();
         }
-        if let Some(appender) = self.appender.take() {
-            drop(task::spawn_blocking(move || drop(appender.join())).await);
-        }
+        // A task that panicked writes nothing either.
+        drop(self.appender.await);
     }
 
     async fn served_within(&mut self, grace: Duration) -> bool {

@@ -3,7 +3,7 @@
 //! A slug is chosen by people and appears in resource names; a 16-byte id is random or derived and appears as 32
 //! lower-case hexadecimal digits. No id ever holds a fact about a person.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -12,7 +12,7 @@ use crate::model::{digest::Digest, violation::Violation};
 /// The greatest length of a slug, in bytes.
 pub const SLUG_BYTES_MAX: usize = 63;
 
-fn slug(text: &str, what: &str) -> Result<Box<str>, Violation> {
+fn slug(text: &str, what: &str) -> Result<Arc<str>, Violation> {
     let ok = !text.is_empty()
         && text.len() <= SLUG_BYTES_MAX
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -35,7 +35,7 @@ macro_rules! slug_id {
     ($($(#[$doc:meta])* $name:ident, $what:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The slug itself.

@@ -1,7 +1,9 @@
 //! The appender: the one task that writes the ledger. It takes what waits as one group, so that many callers share one
 //! sync, and lets stops go first.
 //!
-//! The segment engine writes and syncs inside `append`, so a real node gives this task a thread of its own.
+//! It runs where the callers run, and so takes its turn after every caller that is ready: that is what makes groups large
+//! under load without making a lone caller wait. The segment engine writes and syncs inside `append`; a real node does
+//! that on a thread of its own, see [`Hands`].
 
 use std::sync::Arc;
 
@@ -17,11 +19,20 @@ const GROUP_ENTRIES_MAX: usize = 256;
 /// The greatest size of one group, in bytes, beyond which it takes no more.
 const GROUP_BYTES_MAX: usize = 2 << 20;
 
+/// Where a group is written and synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// On a thread that may block, while this one goes on.
+    Apart,
+    /// Here: for simulations, whose disk is memory.
+    Here,
+}
+
 /// Appends until the node ends.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    mut ordinary: mpsc::Receiver<Draft>,
-    mut urgent: mpsc::Receiver<Draft>,
+    (mut ordinary, mut urgent): (mpsc::Receiver<Draft>, mpsc::Receiver<Draft>),
+    hands: Hands,
 ) {
     let mut fault = shared.fault.subscribe();
     loop {
@@ -37,7 +48,7 @@ pub(super) async fn run(
             if drafts.is_empty() {
                 continue;
             }
-            if let Err(fault) = append(&shared, drafts).await {
+            if let Err(fault) = append(&shared, drafts, hands).await {
                 shared.break_down(&fault);
                 return;
             }
@@ -74,9 +85,9 @@ fn group(
 }
 
 /// Appends one group. A full disk refuses the group and the node goes on; any other fault ends it.
-async fn append(shared: &Shared, drafts: Vec<Draft>) -> Result<(), Fault> {
+async fn append(shared: &Shared, drafts: Vec<Draft>, hands: Hands) -> Result<(), Fault> {
     let salts: Vec<_> = drafts.iter().map(|draft| draft.salt).collect();
-    match shared.ledger.append(drafts).await {
+    match written(shared, drafts, hands).await {
         Ok(()) => Ok(()),
         Err(Fault::Full) => {
             tracing::error!("the disk is full: only stops are taken");
@@ -89,5 +100,18 @@ async fn append(shared: &Shared, drafts: Vec<Draft>) -> Result<(), Fault> {
             Ok(())
         }
         Err(fault) => Err(fault),
+    }
+}
+
+async fn written(shared: &Shared, drafts: Vec<Draft>, hands: Hands) -> Result<(), Fault> {
+    match hands {
+        Hands::Here => shared.ledger.append(drafts).await,
+        Hands::Apart => {
+            let ledger = Arc::clone(&shared.ledger);
+            let write = move || futures::executor::block_on(ledger.append(drafts));
+            // The engine panicked, or the process is ending.
+            let failed = |cause: tokio::task::JoinError| Fault::Broken(cause.to_string());
+            tokio::task::spawn_blocking(write).await.map_err(failed)?
+        }
     }
 }

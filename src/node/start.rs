@@ -28,7 +28,9 @@ use crate::{
         order::Position,
     },
     node::{
-        Gate, Node, PROPOSALS_MAX, Shared, appender, clockwork,
+        Gate, Node, PROPOSALS_MAX, Shared,
+        appender::{self, Hands},
+        clockwork,
         delivery::Wakes,
         edge::identifiers_context,
         follower,
@@ -95,7 +97,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The node's tasks, not yet running.
 pub struct Tasks {
-    appender: Task,
+    appender: Box<dyn FnOnce(Hands) -> Task + Send>,
     follower: Task,
     clockwork: Task,
 }
@@ -107,27 +109,22 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Runs the tasks: the appender on a thread of its own, since it writes and syncs, the others on the present runtime.
-    ///
-    /// # Errors
-    /// The operating system gives no thread.
-    pub fn spawn(self) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let Self { appender, follower, clockwork } = self;
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let thread = std::thread::Builder::new()
-            .name("appender".to_owned())
-            .spawn(move || runtime.block_on(appender))?;
-        drop(tokio::spawn(follower));
-        drop(tokio::spawn(clockwork));
-        Ok(thread)
+    /// Runs the tasks on the present runtime; groups are written and synced on its threads for blocking calls. The handle
+    /// ends when nothing is written any more.
+    pub fn spawn(self) -> tokio::task::JoinHandle<()> {
+        self.spawn_with(Hands::Apart)
     }
 
-    /// Runs all tasks on the present runtime: for simulations, whose disk is memory.
+    /// Runs all tasks on the present thread: for simulations, whose disk is memory.
     pub fn spawn_together(self) {
+        drop(self.spawn_with(Hands::Here));
+    }
+
+    fn spawn_with(self, hands: Hands) -> tokio::task::JoinHandle<()> {
         let Self { appender, follower, clockwork } = self;
-        for task in [appender, follower, clockwork] {
-            drop(tokio::spawn(task));
-        }
+        drop(tokio::spawn(follower));
+        drop(tokio::spawn(clockwork));
+        tokio::spawn(appender(hands))
     }
 }
 
@@ -233,7 +230,12 @@ impl Node {
             fault: watch::Sender::new(None),
         });
         let tasks = Tasks {
-            appender: Box::pin(appender::run(Arc::clone(&shared), ordinary_drafts, urgent_drafts)),
+            appender: Box::new({
+                let shared = Arc::clone(&shared);
+                move |hands| {
+                    Box::pin(appender::run(shared, (ordinary_drafts, urgent_drafts), hands))
+                }
+            }),
             follower: Box::pin(follower::run(Arc::clone(&shared), store)),
             clockwork: Box::pin(clockwork::run(Arc::clone(&shared))),
         };

@@ -23,70 +23,78 @@ const ROWS_MAX: usize = 2 * GROUPS_MAX;
 /// Checks `rows`, found at `field`, against the groups that the record holds and that need a row.
 pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present: &[&FieldGroup]) {
     findings.require(rows.len() <= ROWS_MAX, field, "TOO_MANY", "give at most 64 rows");
-    let (mut named, mut stated) = (BTreeSet::new(), BTreeSet::new());
+    let mut stated = BTreeSet::new();
     for (at, row) in rows.iter().take(ROWS_MAX).enumerate() {
-        let field = format!("{field}[{at}]");
-        let group = format!("{field}.group");
-        match findings.parse::<GroupName>(&group, &row.group) {
-            None => findings.required(!row.group.is_empty(), &group, "name the field group"),
-            Some(name) => match present.iter().find(|held| held.name() == &name) {
-                None => findings.add(
-                    &group,
-                    "GROUP_NOT_PRESENT",
-                    "the record holds no such field group; leave the row out",
-                ),
-                Some(held) => {
-                    check_row(findings, &field, row, held);
-                    named.insert(name);
-                    let first = stated.insert((&row.group, row.article_6, row.legal_power));
-                    let how = "another row states this basis for the field group; give each once";
-                    findings.require(first, &group, "REPEATED", how);
+        let group = format_args!("{field}[{at}].group");
+        match present.iter().find(|held| held.name().as_str() == row.group) {
+            None if row.group.is_empty() => findings.required(false, group, "name the field group"),
+            None => {
+                if findings.parse::<GroupName>(group, &row.group).is_some() {
+                    findings.add(
+                        group,
+                        "GROUP_NOT_PRESENT",
+                        "the record holds no such field group; leave the row out",
+                    );
                 }
-            },
+            }
+            Some(held) => {
+                check_row(findings, (field, at), row, held);
+                let first = stated.insert((row.group.as_str(), row.article_6, row.legal_power));
+                let how = "another row states this basis for the field group; give each once";
+                findings.require(first, group, "REPEATED", how);
+            }
         }
     }
-    for group in present.iter().filter(|group| !named.contains(group.name())) {
-        findings.add(
-            field,
-            "LAWFUL_BASIS_MISSING",
-            format!("no row states the basis for the field group `{}`; add one", group.name()),
-        );
+    let lowest = |group| (group, i32::MIN, i32::MIN);
+    for group in present.iter().map(|group| group.name().as_str()) {
+        if stated.range(lowest(group)..).next().is_none_or(|(named, ..)| *named != group) {
+            findings.add(
+                field,
+                "LAWFUL_BASIS_MISSING",
+                format!("no row states the basis for the field group `{group}`; add one"),
+            );
+        }
     }
 }
 
-fn check_row(findings: &mut Findings, field: &str, row: &LawfulBasis, group: &FieldGroup) {
+fn check_row(
+    findings: &mut Findings,
+    (list, at): (&str, usize),
+    row: &LawfulBasis,
+    group: &FieldGroup,
+) {
     let LawfulBasis { group: _, article_6, article_9, legal_power, consent_id, notice_version } =
         row;
     let by_consent = *article_6 == i32::from(Article6Basis::Consent);
     findings.required(
         *article_6 != i32::from(Article6Basis::Unspecified),
-        &format!("{field}.article_6"),
+        format_args!("{list}[{at}].article_6"),
         "name the basis under article 6",
     );
     let condition_given = *article_9 != i32::from(Article9Condition::Unspecified);
     findings.require(
         condition_given || !group.special_category(),
-        &format!("{field}.article_9"),
+        format_args!("{list}[{at}].article_9"),
         "ARTICLE_9_CONDITION_MISSING",
         "the field group is special category data; name the condition under article 9",
     );
-    let power = format!("{field}.legal_power");
+    let power = format_args!("{list}[{at}].legal_power");
     findings.required(
         by_consent || *legal_power != i32::from(LegalPower::Unspecified),
-        &power,
+        power,
         "name the power or duty relied on, unless the basis is consent",
     );
     findings.require(
         !(by_consent && *legal_power == i32::from(LegalPower::Post16Order2014)),
-        &power,
+        power,
         "CONSENT_WHERE_DUTY",
         "there is a duty to share this; do not ask for consent, but give the notice and name the duty as the basis",
     );
-    findings.parse::<ConsentId>(&format!("{field}.consent_id"), consent_id);
+    findings.parse::<ConsentId>(format_args!("{list}[{at}].consent_id"), consent_id);
     findings.require(
         (1..=NOTICE_VERSION_BYTES_MAX).contains(&notice_version.len())
             && notice_version.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-'),
-        &format!("{field}.notice_version"),
+        format_args!("{list}[{at}].notice_version"),
         "MALFORMED_NOTICE_VERSION",
         "the version of the privacy notice is 1 to 32 letters, digits, dots and hyphens",
     );

@@ -14,7 +14,6 @@ pub mod status;
 mod support;
 pub mod text;
 
-use bytes::Bytes;
 use jiff::civil::Date;
 use prost::Message;
 
@@ -30,15 +29,16 @@ use crate::{
     record::{
         findings::Findings,
         lawful_basis,
-        registry::{Checked, EdgeContext, FieldGroup, Rules},
+        registry::{self as record_type, EdgeContext, FieldGroup, Rules},
     },
 };
 
 pub use example::example;
 
 pub(crate) const RULES: Rules = Rules {
-    reencode: |body| LeaverForm::decode(body).ok().map(|form| form.encode_to_vec()),
-    check,
+    check: |record_type, body, context| {
+        record_type.checked(body, |form, present| check(form, present, context))
+    },
     check_successor: status::check_successor,
     example: || example().encode_to_vec(),
 };
@@ -68,12 +68,10 @@ struct Facts {
 }
 
 fn check(
-    body: &[u8],
+    form: &mut LeaverForm,
     present: &[&FieldGroup],
     context: &EdgeContext,
-) -> Result<Checked, Vec<Violation>> {
-    let mut form = LeaverForm::decode(body)
-        .map_err(|_| vec![Violation::new("", "MALFORMED_RECORD", "the body is no leaver form")])?;
+) -> Result<record_type::Facts, Vec<Violation>> {
     let mut findings = Findings::default();
     let LeaverForm {
         core,
@@ -89,7 +87,7 @@ fn check(
         // Refused by its descriptor: the exchange derives it.
         statistics: _,
         lawful_basis,
-    } = &mut form;
+    } = form;
     findings.required(core.is_some(), "core", "say what happened");
     findings.required(identity.is_some(), "identity", "say who the leaver is");
     findings.required(education.is_some(), "education", "say when the leaver leaves");
@@ -114,11 +112,7 @@ fn check(
         Identifiers { local_id: identity.source_local_id.clone(), scn: identity.scn.clone() };
     let age_years_today =
         date_of_birth.and_then(|born| date::age_years(born, context.today)).unwrap_or_default();
-    findings.into_result(()).map(|()| Checked {
-        body: Bytes::from(form.encode_to_vec()),
-        identifiers,
-        age_years_today,
-    })
+    findings.into_result(record_type::Facts { identifiers, age_years_today })
 }
 
 /// Checks the core, and gives the day of the form.

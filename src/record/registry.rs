@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::civil::Date;
+use prost::Message;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use crate::{
@@ -69,6 +70,8 @@ pub struct RecordField {
     name: Box<str>,
     number: u32,
     group: GroupName,
+    /// Where its group stands among those of the type.
+    group_place: usize,
     derived: bool,
     wire_type: WireType,
     /// The number of the field that names the row's group, if the field holds rows about groups.
@@ -92,17 +95,15 @@ pub struct ValidRecord {
     pub type_version: u32,
 }
 
-/// Checks a body that has the right shape and holds these groups.
-type Check = fn(&[u8], &[&FieldGroup], &EdgeContext) -> Result<Checked, Vec<Violation>>;
+/// Checks a body: [`RecordType::checked`] with the message of the type and its rules.
+type Check = fn(&RecordType, &[u8], &EdgeContext) -> Result<Checked, Vec<Violation>>;
 /// Checks that one body may follow another.
 type CheckSuccessor = fn(Option<&[u8]>, &[u8]) -> Result<(), Vec<Violation>>;
 
 /// The rules of one record type that its descriptor cannot state.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
-    /// Decodes a body and encodes it anew, which drops unknown fields; `None` if it does not decode.
-    pub(crate) reencode: fn(&[u8]) -> Option<Vec<u8>>,
-    /// Checks a body that has the right shape.
+    /// Checks a body.
     pub(crate) check: Check,
     /// Checks that one body may follow another, or be the first.
     pub(crate) check_successor: CheckSuccessor,
@@ -110,11 +111,17 @@ pub(crate) struct Rules {
     pub(crate) example: fn() -> Vec<u8>,
 }
 
-/// What the rules of a type make of a body.
-pub(crate) struct Checked {
-    pub(crate) body: Bytes,
+/// What the rules of a type make of a record.
+pub(crate) struct Facts {
     pub(crate) identifiers: pb::ledger::v1::Identifiers,
     pub(crate) age_years_today: u8,
+}
+
+/// A record that obeys every rule of its type, before the registry says which type that is.
+pub(crate) struct Checked {
+    body: Bytes,
+    groups: Vec<GroupName>,
+    facts: Facts,
 }
 
 /// A record type is declared wrongly: a mistake in the program's own descriptors.
@@ -220,18 +227,39 @@ impl RecordType {
         body: &[u8],
         context: &EdgeContext,
     ) -> Result<ValidRecord, Vec<Violation>> {
-        let shaped = shape::check(self, (self.rules.reencode)(body).as_deref())?;
-        let present = self.groups_of(&shaped);
-        let Checked { body, identifiers, age_years_today } =
-            (self.rules.check)(&shaped, &present, context)?;
+        let Checked { body, groups, facts } = (self.rules.check)(self, body, context)?;
+        let Facts { identifiers, age_years_today } = facts;
         Ok(ValidRecord {
             body,
-            groups_present: present.into_iter().map(|group| group.name.clone()).collect(),
+            groups_present: groups,
             identifiers,
             age_years_today,
             code_lists: self.code_lists.clone(),
             type_version: self.version,
         })
+    }
+
+    /// Checks a body as the message `M`: first its shape, by the descriptor, then what `rules` say. The rules may put
+    /// values into their normal form.
+    ///
+    /// # Errors
+    /// As [`RecordType::validate`].
+    pub(crate) fn checked<M: Message + Default>(
+        &self,
+        body: &[u8],
+        rules: impl FnOnce(&mut M, &[&FieldGroup]) -> Result<Facts, Vec<Violation>>,
+    ) -> Result<Checked, Vec<Violation>> {
+        // Encoded anew, a body has no unknown fields, and no field twice.
+        let decoded = M::decode(body).ok().map(|record| (record.encode_to_vec(), record));
+        let (encoded, mut record) = decoded.ok_or_else(|| vec![shape::malformed(self)])?;
+        let shaped = shape::check(self, &encoded)?;
+        if shaped.len() != encoded.len() {
+            record = M::decode(shaped.as_slice()).map_err(|_| vec![shape::malformed(self)])?;
+        }
+        let present = self.groups_of(&shaped);
+        let facts = rules(&mut record, &present)?;
+        let groups = present.into_iter().map(|group| group.name.clone()).collect();
+        Ok(Checked { body: Bytes::from(record.encode_to_vec()), groups, facts })
     }
 
     /// Checks that a valid body may follow the version that it supersedes, or be the first if there is none.
@@ -275,13 +303,14 @@ impl RecordType {
 
     /// The groups of which a well-formed body holds a field, in the order of the type.
     fn groups_of(&self, body: &[u8]) -> Vec<&FieldGroup> {
-        let numbers = field_numbers(body).unwrap_or_default();
-        let held = |group: &FieldGroup| {
-            self.fields
-                .iter()
-                .any(|field| field.group == group.name && numbers.contains(&field.number))
-        };
-        self.groups.iter().filter(|group| held(group)).collect()
+        let mut present = vec![false; self.groups.len()];
+        for number in field_numbers(body).unwrap_or_default() {
+            let field = self.fields.iter().find(|field| field.number == number);
+            if let Some(held) = field.and_then(|field| present.get_mut(field.group_place)) {
+                *held = true;
+            }
+        }
+        self.groups.iter().zip(present).filter_map(|(group, held)| held.then_some(group)).collect()
     }
 }
 

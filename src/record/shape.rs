@@ -78,25 +78,22 @@ struct Path<'a> {
     element: Option<usize>,
 }
 
-/// The body, encoded anew by its type, without groups that say nothing.
+/// The body, which its type encoded anew, without groups that say nothing.
 ///
 /// # Errors
-/// `MALFORMED_RECORD` if it did not decode; `UNKNOWN_CODE`, `CODE_NOT_VALID_ON_DATE` and `DERIVED_FIELD`, each at its field.
-pub(crate) fn check(
-    record_type: &RecordType,
-    body: Option<&[u8]>,
-) -> Result<Vec<u8>, Vec<Violation>> {
+/// `UNKNOWN_CODE`, `CODE_NOT_VALID_ON_DATE` and `DERIVED_FIELD`, each at its field.
+pub(crate) fn check(record_type: &RecordType, body: &[u8]) -> Result<Vec<u8>, Vec<Violation>> {
     let mut findings = Findings::default();
-    let checked = body.map(|body| {
-        walk(&mut findings, record_type.shape(), None, body)?;
-        without_empty_groups(&mut findings, record_type, body)
-    });
-    if let Some(Ok(kept)) = checked {
-        return findings.into_result(kept);
-    }
+    let kept = walk(&mut findings, record_type.shape(), None, body)
+        .and_then(|()| without_empty_groups(&mut findings, record_type, body))
+        .map_err(|MalformedRecord| vec![malformed(record_type)])?;
+    findings.into_result(kept)
+}
+
+/// What is said of a body that is no message of its type.
+pub(crate) fn malformed(record_type: &RecordType) -> Violation {
     let description = format!("the body is no `{}` message", record_type.descriptor().full_name());
-    findings.add("", "MALFORMED_RECORD", description);
-    findings.into_result(Vec::new())
+    Violation::new("", "MALFORMED_RECORD", description)
 }
 
 fn without_empty_groups(
@@ -184,7 +181,7 @@ fn check_code(
     let code = i32::from_le_bytes([a, b, c, d]);
     if !codes.known.contains(&code) || (code == 0 && path.element.is_some()) {
         let description = format!("`{code}` is no code of `{}`; see its list", codes.list);
-        findings.add(&path.to_string(), "UNKNOWN_CODE", description);
+        findings.add(path, "UNKNOWN_CODE", description);
     }
     let Some(dated) = &codes.dated else { return Ok(()) };
     let Some(CodeWindow { from, until }) = dated.windows.get(&code) else { return Ok(()) };
@@ -194,7 +191,7 @@ fn check_code(
     if from.is_some_and(|from| day < from) || until.is_some_and(|until| until < day) {
         let bound = |day: &Option<Date>| day.map_or("any day".to_owned(), |day| day.to_string());
         let description = format!("this code is valid from {} to {}", bound(from), bound(until));
-        findings.add(&path.to_string(), "CODE_NOT_VALID_ON_DATE", description);
+        findings.add(path, "CODE_NOT_VALID_ON_DATE", description);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{Applied, Changes, Store, StoreFault};
@@ -22,8 +23,13 @@ pub const BACKLOG_MAX: usize = 1_024;
 /// How many rows one batch gathers before it is written.
 const BATCH_ROWS_MAX: usize = 8_192;
 
+/// How many submissions one batch gathers, and how long it waits for each next one: at most a third of a second in all. A
+/// row that changes with every entry, and the block of a queue, is then written once for many entries.
+const BATCH_SUBMISSIONS_MAX: usize = 64;
+const NEXT_SUBMISSION_WITHIN: Duration = Duration::from_millis(5);
+
 /// How many batches are written before they are handed to the operating system.
-const BATCHES_PER_FLUSH: u32 = 64;
+const BATCHES_PER_FLUSH: u32 = 16;
 
 struct Submission {
     rows: Vec<Row>,
@@ -148,9 +154,11 @@ fn write_all(
     while let Ok(first) = submissions.recv() {
         let Submission { rows, mut applied } = first;
         let mut changes = Changes::of(rows);
-        while changes.count() < BATCH_ROWS_MAX
-            && let Ok(next) = submissions.try_recv()
-        {
+        for _ in 1..BATCH_SUBMISSIONS_MAX {
+            if BATCH_ROWS_MAX <= changes.count() {
+                break;
+            }
+            let Ok(next) = submissions.recv_timeout(NEXT_SUBMISSION_WITHIN) else { break };
             changes.add(next.rows);
             applied = next.applied;
         }

@@ -43,10 +43,10 @@ pub(super) fn check_intention(findings: &mut Findings, intention: Option<&Intent
     check_ranking(findings, "intention.preferred_routes", preferred_routes);
     check_ranking(findings, "intention.preferred_occupations", preferred_occupations);
     for (at, code) in preferred_occupations.iter().enumerate() {
-        let field = format!("intention.preferred_occupations[{at}]");
-        findings.required(!code.is_empty(), &field, "give the code, or leave the element out");
+        let field = format_args!("intention.preferred_occupations[{at}]");
+        findings.required(!code.is_empty(), field, "give the code, or leave the element out");
         let rule = ("MALFORMED_OCCUPATION", "an occupation is a soc 2020 unit group of 4 digits");
-        text::digits(findings, &field, code, 4, rule);
+        text::digits(findings, field, code, 4, rule);
     }
     let ukprn = offer_provider.len() == 8 && offer_provider.bytes().all(|b| b.is_ascii_digit());
     findings.require(

@@ -157,11 +157,11 @@ fn check_place(
     group: &str,
     (lines, postcode, uprn): (&mut [String], &mut String, u64),
 ) {
-    text::address_lines(findings, &format!("{group}.address_lines"), lines);
-    if let Some(normal) = findings.parse::<Postcode>(&format!("{group}.postcode"), postcode) {
+    text::address_lines(findings, format_args!("{group}.address_lines"), lines);
+    if let Some(normal) = findings.parse::<Postcode>(format_args!("{group}.postcode"), postcode) {
         normal.as_str().clone_into(postcode);
     }
     if uprn != 0 {
-        findings.keep(&format!("{group}.uprn"), Uprn::try_from(uprn));
+        findings.keep(format_args!("{group}.uprn"), Uprn::try_from(uprn));
     }
 }

@@ -116,19 +116,17 @@ fn check_leave_type(
         StatutoryLeaveType::Winter => earliest.season == Season::Winter,
         StatutoryLeaveType::Post => leaves.is_none_or(|day| earliest.date < day),
     };
-    let season = match earliest.season {
-        Season::Summer => "SUMMER",
-        Season::Winter => "WINTER",
-    };
-    findings.require(
-        agrees,
-        "education.statutory_leave_type",
-        "LEAVE_TYPE_DISAGREES",
-        &format!(
+    if !agrees {
+        let season = match earliest.season {
+            Season::Summer => "SUMMER",
+            Season::Winter => "WINTER",
+        };
+        let description = format!(
             "by the date of birth this is {season}, with the earliest leaving date {}; POST is for a later day",
             earliest.date
-        ),
-    );
+        );
+        findings.add("education.statutory_leave_type", "LEAVE_TYPE_DISAGREES", description);
+    }
 }
 
 fn too_early(EarliestLeaving { season: _, date, certain }: EarliestLeaving) -> String {

@@ -3,7 +3,9 @@
 //! Each is bounded and typed, so that no field can carry notes. Names keep their accents, apostrophes and capitals, in
 //! Unicode normal form C.
 
-use unicode_normalization::UnicodeNormalization;
+use std::fmt::Display;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::record::findings::Findings;
 
@@ -11,9 +13,16 @@ const NAME_CHARS_MAX: usize = 35;
 const ADDRESS_LINES_MAX: usize = 5;
 const ADDRESS_LINE_CHARS_MAX: usize = 60;
 
+/// Puts text into normal form C. Most text is in it already.
+fn compose(text: &mut String) {
+    if is_nfc_quick(text.chars()) != IsNormalized::Yes {
+        *text = text.nfc().collect();
+    }
+}
+
 /// Puts a name that is not empty into normal form C, and checks it.
 pub(super) fn name(findings: &mut Findings, field: &str, name: &mut String) {
-    *name = name.nfc().collect();
+    compose(name);
     if name.is_empty() {
         return;
     }
@@ -40,7 +49,11 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Checks the lines of an address.
-pub(super) fn address_lines(findings: &mut Findings, field: &str, lines: &mut [String]) {
+pub(super) fn address_lines(
+    findings: &mut Findings,
+    field: impl Display + Copy,
+    lines: &mut [String],
+) {
     findings.require(
         lines.len() <= ADDRESS_LINES_MAX,
         field,
@@ -48,13 +61,13 @@ pub(super) fn address_lines(findings: &mut Findings, field: &str, lines: &mut [S
         "an address has at most 5 lines besides the postcode",
     );
     for (at, line) in lines.iter_mut().enumerate() {
-        *line = line.nfc().collect();
+        compose(line);
         let well_formed = (1..=ADDRESS_LINE_CHARS_MAX).contains(&line.chars().count())
             && line.trim() == line
             && line.chars().all(|c| c.is_alphanumeric() || " ,.-'’/&()#".contains(c));
         findings.require(
             well_formed,
-            &format!("{field}[{at}]"),
+            format_args!("{field}[{at}]"),
             "MALFORMED_ADDRESS_LINE",
             "a line of an address is 1 to 60 letters, digits, spaces and the signs , . - ' / & ( ) #",
         );
@@ -96,7 +109,7 @@ pub(super) fn email(findings: &mut Findings, field: &str, email: &str) {
 /// Checks a code of exactly `length` digits that is not empty.
 pub(super) fn digits(
     findings: &mut Findings,
-    field: &str,
+    field: impl Display,
     code: &str,
     length: usize,
     (reason, description): (&'static str, &str),

@@ -91,8 +91,7 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
     }
     let mut fields = Vec::new();
     for field in descriptor.fields() {
-        let field = read_field(&field, options)
-            .filter(|read| names.contains(read.group()))
+        let field = read_field(&field, options, &groups)
             .ok_or_else(|| fault(&format!("field `{}` is in no declared group", field.name())))?;
         fields.push(field);
     }
@@ -156,9 +155,15 @@ fn window(declared: &DynamicMessage) -> Option<CodeWindow> {
     Some(CodeWindow { from, until })
 }
 
-fn read_field(field: &FieldDescriptor, options: &Options) -> Option<RecordField> {
+/// One field; `None` if it is in none of the `groups`.
+fn read_field(
+    field: &FieldDescriptor,
+    options: &Options,
+    groups: &[FieldGroup],
+) -> Option<RecordField> {
     let declared = field.options();
     let group: GroupName = declared.get_extension(&options.field_group).as_str()?.parse().ok()?;
+    let group_place = groups.iter().position(|declared| *declared.name() == group)?;
     let row_name_field = field.kind().as_message().and_then(|row| {
         row.fields()
             .find(|field| {
@@ -170,6 +175,7 @@ fn read_field(field: &FieldDescriptor, options: &Options) -> Option<RecordField>
         name: field.name().into(),
         number: field.number(),
         group,
+        group_place,
         derived: declared.get_extension(&options.derived).as_bool() == Some(true),
         wire_type: wire_type(field),
         row_name_field,
