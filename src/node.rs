@@ -79,6 +79,7 @@ struct Shared {
     registry: Arc<Registry>,
     ordinary: mpsc::Sender<Draft>,
     urgent: mpsc::Sender<Draft>,
+    calls: appender::Calls,
     /// Callers that wait for their entry, by the draft's salt.
     waiters: Mutex<BTreeMap<[u8; 16], Waiter>>,
     subscriptions: delivery::Wakes,
@@ -388,6 +389,7 @@ impl Node {
         let send = || {
             shared.waiters().insert(salt, waiter);
             place.send(draft);
+            shared.calls.sent();
         };
         match turn {
             None => send(),

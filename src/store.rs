@@ -59,7 +59,13 @@ pub struct Store {
 }
 
 /// Changes of rows; of several for one row the last counts.
-struct Changes(BTreeMap<RowName, Option<Box<[u8]>>>);
+struct Changes(BTreeMap<RowName, Change>);
+
+/// What a row holds now, and whether the store has held it before.
+struct Change {
+    value: Option<Box<[u8]>>,
+    fresh: bool,
+}
 
 /// A row's table and key.
 type RowName = (u8, Box<[u8]>);
@@ -72,7 +78,14 @@ impl Changes {
     }
 
     fn add(&mut self, rows: Vec<Row>) {
-        self.0.extend(rows.into_iter().map(|Row { table, key, value }| ((table, key), value)));
+        for Row { table, key, value, fresh } in rows {
+            match self.0.entry((table, key)) {
+                Entry::Vacant(vacant) => {
+                    let _change = vacant.insert(Change { value, fresh });
+                }
+                Entry::Occupied(mut change) => change.get_mut().value = value,
+            }
+        }
     }
 
     fn count(&self) -> usize {
@@ -203,7 +216,7 @@ impl Store {
             let (schema, body) = layout::body(&pair_key, &value).ok_or_else(damaged_row)?;
             let form = RowBody::parse(body).filter(|_| schema == self.schema);
             let value = read_value(&self.database, table, key, &form.ok_or_else(damaged_row)?)?;
-            Ok(Row { table, key: key.into(), value: Some(value) })
+            Ok(Row { table, key: key.into(), value: Some(value), fresh: false })
         })
     }
 
@@ -231,8 +244,9 @@ impl Store {
         self.guarded(|store| {
             let mut plan = Plan::new(store);
             let mut blocks: BTreeMap<RowName, Block> = BTreeMap::new();
-            for ((table, key), value) in &changes.0 {
+            for ((table, key), Change { value, fresh }) in &changes.0 {
                 match block::of(*table, key) {
+                    None if *fresh => plan.add_row(*table, key, value.as_deref())?,
                     None => plan.set_row(*table, key, value.as_deref())?,
                     Some((key, place)) => {
                         let block = match blocks.entry((*table, key)) {
@@ -314,6 +328,27 @@ impl<'a> Plan<'a> {
         }
         let row_key = layout::row_key(table, key);
         let old = self.database.get(&row_key)?;
+        self.replace_row((table, key), row_key, old, value)
+    }
+
+    /// Adds a row that the store does not hold. If it does hold it, the tally tells at the next opening.
+    fn add_row(&mut self, table: u8, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreFault> {
+        if Row::KEY_BYTES_MAX < key.len() {
+            return Err(StoreFault::TooLong);
+        }
+        if value.is_none() {
+            return Ok(()); // came and went
+        }
+        self.replace_row((table, key), layout::row_key(table, key), None, value)
+    }
+
+    fn replace_row(
+        &mut self,
+        (table, key): (u8, &[u8]),
+        row_key: Vec<u8>,
+        old: Option<sled::IVec>,
+        value: Option<&[u8]>,
+    ) -> Result<(), StoreFault> {
         let pieces_before = match &old {
             None => 0,
             Some(old) => layout::body(&row_key, old)
@@ -326,7 +361,7 @@ impl<'a> Plan<'a> {
         let mut chunks = value.filter(|_| 0 < pieces).unwrap_or_default().chunks(PIECE_BYTES_MAX);
         for number in 0..pieces.max(pieces_before) {
             let piece_key = layout::piece_key(table, key, number);
-            let old = self.database.get(&piece_key)?;
+            let old = if number < pieces_before { self.database.get(&piece_key)? } else { None };
             let new = chunks.next().map(|chunk| layout::value(self.schema, &piece_key, &[chunk]));
             self.set_pair(piece_key, old, new);
         }
@@ -493,12 +528,12 @@ fn damaged_row() -> StoreFault {
 
 /// The rows of a block, or the one row that is none.
 fn unblocked(row: Row) -> Result<Vec<Row>, StoreFault> {
-    let Row { table, key, value: Some(value) } = row else { return Err(damaged_row()) };
+    let Row { table, key, value: Some(value), .. } = row else { return Err(damaged_row()) };
     if !block::holds(table, &key) {
-        return Ok(vec![Row { table, key, value: Some(value) }]);
+        return Ok(vec![Row { table, key, value: Some(value), fresh: false }]);
     }
     let block = Block::parse(&value).ok_or_else(damaged_row)?;
-    let row = |(key, value)| Row { table, key, value: Some(value) };
+    let row = |(key, value)| Row { table, key, value: Some(value), fresh: false };
     Ok(block.into_rows(&key).map(row).collect())
 }
 

@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -183,7 +184,7 @@ pub struct Running {
     stopping: watch::Sender<bool>,
     server: task::JoinHandle<Result<(), CliError>>,
     upkeep: task::JoinHandle<()>,
-    appender: task::JoinHandle<()>,
+    appender: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Running {
@@ -207,7 +208,10 @@ impl Running {
         })?;
         let parts = parts(&DataFiles::in_directory(&data), &verifier, clock, entropy).await?;
         let (node, tasks, beginning) = Node::start(parts).await?;
-        let appender = tasks.spawn();
+        let appender = tasks.spawn().map_err(|cause| {
+            CliError::new(Exit::Unavailable, "the operating system gives no thread")
+                .because(cause.to_string())
+        })?;
         let address = listener.local_addr().map_err(|cause| {
             CliError::new(Exit::Other, "the listener has no address").because(cause.to_string())
         })?;
@@ -216,7 +220,7 @@ impl Running {
         let (stopping, stop) = watch::channel(false);
         let server = tokio::spawn(serve(node.clone(), trust, (listener, limits), stop));
         tracing::info!(%address, replayed = beginning.replayed, "the exchange is ready");
-        Ok(Self { node, address, beginning, stopping, server, upkeep, appender })
+        Ok(Self { node, address, beginning, stopping, server, upkeep, appender: Some(appender) })
     }
 
     /// The node.
@@ -271,8 +275,9 @@ impl Running {
             tracing::warn!("calls that did not end were cut off");
             self.server.abort();
         }
-        // A task that panicked writes nothing either.
-        drop(self.appender.await);
+        if let Some(appender) = self.appender.take() {
+            drop(task::spawn_blocking(move || drop(appender.join())).await);
+        }
     }
 
     async fn served_within(&mut self, grace: Duration) -> bool {

@@ -178,7 +178,7 @@ pub struct Indexes {
     /// Aliases by whom and what they name.
     pub alias_of: BTreeMap<(AgencyNumber, ClientId, AliasKind), AliasId>,
     /// Records (first versions) by client.
-    pub records_by_client: BTreeSet<(ClientId, RecordId)>,
+    pub records_by_client: BTreeMap<ClientId, Vec<RecordId>>,
     /// Records (first versions) by publisher and type.
     pub records_by_publisher: BTreeSet<(AgencyNumber, TypeNumber, RecordId)>,
     /// Data keys by what they seal.
@@ -188,7 +188,7 @@ pub struct Indexes {
     /// Policies by agency.
     pub policies_by_agency: BTreeMap<AgencyNumber, BTreeSet<PolicyId>>,
     /// Where a record (first version) waits in a subscription's queue.
-    pub queued: BTreeMap<(SubscriptionNumber, RecordId), u64>,
+    pub queued: BTreeMap<(RecordId, SubscriptionNumber), u64>,
     /// Remembered requests by age.
     pub requests_by_age: BTreeSet<(UnixMillis, Requester, RequestId)>,
     /// Deadlines of agreements in force.

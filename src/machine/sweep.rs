@@ -154,7 +154,7 @@ pub(super) fn prune_client(state: &mut State, client: ClientId, now: UnixMillis)
         let Some(row) = state.record(*first) else { continue };
         for recipient in state.recipients_of(row.publisher, row.record_type) {
             for (number, _) in state.subscriptions_of(recipient) {
-                if let Some(place) = state.indexes.queued.get(&(number, *first)) {
+                if let Some(place) = state.indexes.queued.get(&(*first, number)) {
                     queued.push((number, *place, *first));
                 }
             }

@@ -3,7 +3,12 @@
 //! The state digest is the sum, lane by lane modulo 2^64, of the SHA-256 of every row, so it changes with a row and
 //! never needs the whole state. It tells replicas of one honest history apart; the ledger's tree is what resists forgery.
 
-use std::{borrow::Borrow, collections::BTreeMap, fmt, ops::RangeBounds};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    ops::RangeBounds,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -58,10 +63,18 @@ impl RowsDigest {
 /// A table's number and a key.
 type RowName = (u8, Box<[u8]>);
 
+/// What became of a row since the journal was last taken.
+#[derive(Clone, Debug)]
+struct Change {
+    value: Option<Box<[u8]>>,
+    /// Whether there was no such row before.
+    fresh: bool,
+}
+
 /// The changes of rows since they were last taken, and the digest of all rows.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    changes: BTreeMap<RowName, Option<Box<[u8]>>>,
+    changes: BTreeMap<RowName, Change>,
     digest: RowsDigest,
     touched: usize,
     /// The terms of rows as they stand now, for some that changed lately. Losing it changes nothing but the cost.
@@ -77,7 +90,7 @@ impl Journal {
         self.touched = 0;
         std::mem::take(&mut self.changes)
             .into_iter()
-            .map(|((table, key), value)| Row { table, key, value })
+            .map(|((table, key), Change { value, fresh })| Row { table, key, value, fresh })
             .collect()
     }
 
@@ -116,7 +129,12 @@ impl Journal {
             (None, _) => {}
         }
         self.touched = self.touched.saturating_add(1);
-        let _replaced = self.changes.insert(name, new);
+        match self.changes.entry(name) {
+            Entry::Vacant(vacant) => {
+                let _change = vacant.insert(Change { value: new, fresh: old.is_none() });
+            }
+            Entry::Occupied(mut change) => change.get_mut().value = new,
+        }
     }
 }
 
@@ -216,6 +234,7 @@ impl<K: Stored + Ord + Clone, V: Stored + PartialEq> Table<K, V> {
             table: self.number,
             key: bytes_of(key),
             value: Some(bytes_of(value)),
+            fresh: false,
         }));
     }
 }

@@ -173,6 +173,19 @@ byte_id! {
     RequestId, "a request id";
 }
 
+impl RecordId {
+    /// The id of what came about in that second since the epoch: its low 32 bits, then the first 12 bytes of the digest.
+    pub fn derived_at(second: u64, digest: &Digest) -> Self {
+        let mut bytes = digest.first_half();
+        let [_, _, _, _, low @ ..] = second.to_be_bytes();
+        bytes.rotate_right(low.len());
+        for (byte, low) in bytes.iter_mut().zip(low) {
+            *byte = low;
+        }
+        Self(bytes)
+    }
+}
+
 impl RequestId {
     /// Milliseconds since the epoch at which the caller made this id, if it is a UUIDv7.
     pub fn unix_millis(&self) -> Option<u64> {

@@ -9,6 +9,8 @@ pub struct Row {
     pub key: Box<[u8]>,
     /// What the row holds now; `None` if it is gone.
     pub value: Option<Box<[u8]>>,
+    /// Whether there was no such row before, so that nobody need look for it.
+    pub fresh: bool,
 }
 
 impl Row {

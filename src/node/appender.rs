@@ -1,13 +1,16 @@
 //! The appender: the one task that writes the ledger. It takes what waits as one group, so that many callers share one
 //! sync, and lets stops go first.
 //!
-//! It runs where the callers run, and so takes its turn after every caller that is ready: that is what makes groups large
-//! under load without making a lone caller wait. The segment engine writes and syncs inside `append`; a real node does
-//! that on a thread of its own, see [`Hands`].
+//! The segment engine writes and syncs inside `append`, so a real node gives this task a thread of its own. It does not
+//! take a draft as soon as there is one: every group costs a sync, whatever its size. It is called when enough drafts wait,
+//! or when every caller that was ready has had its turn, so that a lone caller waits for nobody. See [`Calls`].
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     ledger::{Draft, Fault, Ledger, Space},
@@ -19,38 +22,75 @@ const GROUP_ENTRIES_MAX: usize = 256;
 /// The greatest size of one group, in bytes, beyond which it takes no more.
 const GROUP_BYTES_MAX: usize = 2 << 20;
 
-/// Where a group is written and synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hands {
-    /// On a thread that may block, while this one goes on.
-    Apart,
-    /// Here: for simulations, whose disk is memory.
-    Here,
+/// How many drafts are enough to call the appender at once, while the other callers go on.
+const ENOUGH: usize = 32;
+
+/// When the appender is to take what waits.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// How many drafts were sent since the appender last began to take.
+    waiting: AtomicUsize,
+    /// The first of them is there.
+    first: Notify,
+    /// Take what waits.
+    take: Notify,
+}
+
+impl Calls {
+    /// Notes that a draft was sent.
+    pub(super) fn sent(&self) {
+        // INVARIANT (called): a draft that this counts after the appender began to take leads to another call; one that it
+        // counted before is in the channel, since it was sent before it was counted.
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        if before == 0 {
+            self.first.notify_one();
+        }
+        if before.saturating_add(1) == ENOUGH {
+            self.take.notify_one();
+        }
+    }
+
+    /// Waits until it is time to take what waits.
+    async fn time_to_take(&self) {
+        self.take.notified().await;
+        let _taken_now = self.waiting.swap(0, Ordering::AcqRel);
+    }
+}
+
+/// Calls the appender for drafts that are not enough. It runs where the callers run, behind all who are ready.
+pub(super) async fn call(shared: Arc<Shared>) {
+    let mut fault = shared.fault.subscribe();
+    loop {
+        tokio::select! {
+            biased;
+            _ = fault.wait_for(Option::is_some) => return,
+            () = shared.calls.first.notified() => shared.calls.take.notify_one(),
+        }
+    }
 }
 
 /// Appends until the node ends.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    (mut ordinary, mut urgent): (mpsc::Receiver<Draft>, mpsc::Receiver<Draft>),
-    hands: Hands,
+    mut ordinary: mpsc::Receiver<Draft>,
+    mut urgent: mpsc::Receiver<Draft>,
 ) {
     let mut fault = shared.fault.subscribe();
     loop {
-        let first = tokio::select! {
+        tokio::select! {
             biased;
             _ = fault.wait_for(Option::is_some) => return,
-            draft = urgent.recv() => draft,
-            draft = ordinary.recv() => draft,
-        };
-        let Some(first) = first else { return };
-        let (stops, others) = group(first, &mut urgent, &mut ordinary);
-        for drafts in [stops, others] {
-            if drafts.is_empty() {
-                continue;
-            }
-            if let Err(fault) = append(&shared, drafts, hands).await {
-                shared.break_down(&fault);
-                return;
+            () = shared.calls.time_to_take() => {}
+        }
+        let mut more = true;
+        while more {
+            let group = Group::of(&mut urgent, &mut ordinary);
+            more = group.full;
+            for drafts in [group.stops, group.others].into_iter().filter(|d| !d.is_empty()) {
+                if let Err(fault) = append(&shared, drafts).await {
+                    shared.break_down(&fault);
+                    return;
+                }
             }
         }
     }
@@ -61,33 +101,39 @@ fn bytes_of(draft: &Draft) -> usize {
 }
 
 /// What waits, stops apart: they are appended first, and also where the others find no space.
-fn group(
-    first: Draft,
-    urgent: &mut mpsc::Receiver<Draft>,
-    ordinary: &mut mpsc::Receiver<Draft>,
-) -> (Vec<Draft>, Vec<Draft>) {
-    let mut bytes = bytes_of(&first);
-    let (mut stops, mut others) = (Vec::new(), Vec::new());
-    let mut sort = |draft: Draft| match draft.space {
-        Space::Reserved => stops.push(draft),
-        Space::Ordinary => others.push(draft),
-    };
-    sort(first);
-    for _ in 1..GROUP_ENTRIES_MAX {
-        if GROUP_BYTES_MAX <= bytes {
-            break;
+#[derive(Default)]
+struct Group {
+    stops: Vec<Draft>,
+    others: Vec<Draft>,
+    /// Whether it took no more although more may wait.
+    full: bool,
+}
+
+impl Group {
+    fn of(urgent: &mut mpsc::Receiver<Draft>, ordinary: &mut mpsc::Receiver<Draft>) -> Self {
+        let mut group = Self::default();
+        let mut bytes = 0_usize;
+        for _ in 0..GROUP_ENTRIES_MAX {
+            let Ok(draft) = urgent.try_recv().or_else(|_| ordinary.try_recv()) else {
+                return group;
+            };
+            bytes = bytes.saturating_add(bytes_of(&draft));
+            match draft.space {
+                Space::Reserved => group.stops.push(draft),
+                Space::Ordinary => group.others.push(draft),
+            }
+            if GROUP_BYTES_MAX <= bytes {
+                break;
+            }
         }
-        let Ok(draft) = urgent.try_recv().or_else(|_| ordinary.try_recv()) else { break };
-        bytes = bytes.saturating_add(bytes_of(&draft));
-        sort(draft);
+        Self { full: true, ..group }
     }
-    (stops, others)
 }
 
 /// Appends one group. A full disk refuses the group and the node goes on; any other fault ends it.
-async fn append(shared: &Shared, drafts: Vec<Draft>, hands: Hands) -> Result<(), Fault> {
+async fn append(shared: &Shared, drafts: Vec<Draft>) -> Result<(), Fault> {
     let salts: Vec<_> = drafts.iter().map(|draft| draft.salt).collect();
-    match written(shared, drafts, hands).await {
+    match shared.ledger.append(drafts).await {
         Ok(()) => Ok(()),
         Err(Fault::Full) => {
             tracing::error!("the disk is full: only stops are taken");
@@ -100,18 +146,5 @@ async fn append(shared: &Shared, drafts: Vec<Draft>, hands: Hands) -> Result<(),
             Ok(())
         }
         Err(fault) => Err(fault),
-    }
-}
-
-async fn written(shared: &Shared, drafts: Vec<Draft>, hands: Hands) -> Result<(), Fault> {
-    match hands {
-        Hands::Here => shared.ledger.append(drafts).await,
-        Hands::Apart => {
-            let ledger = Arc::clone(&shared.ledger);
-            let write = move || futures::executor::block_on(ledger.append(drafts));
-            // The engine panicked, or the process is ending.
-            let failed = |cause: tokio::task::JoinError| Fault::Broken(cause.to_string());
-            tokio::task::spawn_blocking(write).await.map_err(failed)?
-        }
     }
 }

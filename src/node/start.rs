@@ -28,9 +28,7 @@ use crate::{
         order::Position,
     },
     node::{
-        Gate, Node, PROPOSALS_MAX, Shared,
-        appender::{self, Hands},
-        clockwork,
+        Gate, Node, PROPOSALS_MAX, Shared, appender, clockwork,
         delivery::Wakes,
         edge::identifiers_context,
         follower,
@@ -97,7 +95,8 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The node's tasks, not yet running.
 pub struct Tasks {
-    appender: Box<dyn FnOnce(Hands) -> Task + Send>,
+    appender: Task,
+    caller: Task,
     follower: Task,
     clockwork: Task,
 }
@@ -109,22 +108,28 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Runs the tasks on the present runtime; groups are written and synced on its threads for blocking calls. The handle
-    /// ends when nothing is written any more.
-    pub fn spawn(self) -> tokio::task::JoinHandle<()> {
-        self.spawn_with(Hands::Apart)
+    /// Runs the tasks: the appender on a thread of its own, since it writes and syncs, the others on the present runtime.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn spawn(self) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let Self { appender, caller, follower, clockwork } = self;
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let thread = std::thread::Builder::new()
+            .name("appender".to_owned())
+            .spawn(move || runtime.block_on(appender))?;
+        for task in [caller, follower, clockwork] {
+            drop(tokio::spawn(task));
+        }
+        Ok(thread)
     }
 
-    /// Runs all tasks on the present thread: for simulations, whose disk is memory.
+    /// Runs all tasks on the present runtime: for simulations, whose disk is memory.
     pub fn spawn_together(self) {
-        drop(self.spawn_with(Hands::Here));
-    }
-
-    fn spawn_with(self, hands: Hands) -> tokio::task::JoinHandle<()> {
-        let Self { appender, follower, clockwork } = self;
-        drop(tokio::spawn(follower));
-        drop(tokio::spawn(clockwork));
-        tokio::spawn(appender(hands))
+        let Self { appender, caller, follower, clockwork } = self;
+        for task in [appender, caller, follower, clockwork] {
+            drop(tokio::spawn(task));
+        }
     }
 }
 
@@ -224,18 +229,15 @@ impl Node {
             registry: parts.registry,
             ordinary,
             urgent,
+            calls: appender::Calls::default(),
             waiters: Mutex::default(),
             subscriptions: Wakes::default(),
             clockwork: Notify::new(),
             fault: watch::Sender::new(None),
         });
         let tasks = Tasks {
-            appender: Box::new({
-                let shared = Arc::clone(&shared);
-                move |hands| {
-                    Box::pin(appender::run(shared, (ordinary_drafts, urgent_drafts), hands))
-                }
-            }),
+            appender: Box::pin(appender::run(Arc::clone(&shared), ordinary_drafts, urgent_drafts)),
+            caller: Box::pin(appender::call(Arc::clone(&shared))),
             follower: Box::pin(follower::run(Arc::clone(&shared), store)),
             clockwork: Box::pin(clockwork::run(Arc::clone(&shared))),
         };

@@ -4,8 +4,6 @@
 //! statement; whether a group may leave is decided by agreements and consents, not here.
 //! Sources: UK GDPR Articles 6 and 9; Practice Guide 4 of GIRFEC on consent where there is a duty.
 
-use std::collections::BTreeSet;
-
 use crate::{
     model::{
         id::{ConsentId, GroupName},
@@ -23,7 +21,6 @@ const ROWS_MAX: usize = 2 * GROUPS_MAX;
 /// Checks `rows`, found at `field`, against the groups that the record holds and that need a row.
 pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present: &[&FieldGroup]) {
     findings.require(rows.len() <= ROWS_MAX, field, "TOO_MANY", "give at most 64 rows");
-    let mut stated = BTreeSet::new();
     for (at, row) in rows.iter().take(ROWS_MAX).enumerate() {
         let group = format_args!("{field}[{at}].group");
         match present.iter().find(|held| held.name().as_str() == row.group) {
@@ -39,15 +36,16 @@ pub fn check(findings: &mut Findings, field: &str, rows: &[LawfulBasis], present
             }
             Some(held) => {
                 check_row(findings, (field, at), row, held);
-                let first = stated.insert((row.group.as_str(), row.article_6, row.legal_power));
+                let states = |row: &LawfulBasis| (row.article_6, row.legal_power);
+                let before = rows.iter().take(at).filter(|earlier| earlier.group == row.group);
+                let repeated = before.map(states).any(|earlier| earlier == states(row));
                 let how = "another row states this basis for the field group; give each once";
-                findings.require(first, group, "REPEATED", how);
+                findings.require(!repeated, group, "REPEATED", how);
             }
         }
     }
-    let lowest = |group| (group, i32::MIN, i32::MIN);
     for group in present.iter().map(|group| group.name().as_str()) {
-        if stated.range(lowest(group)..).next().is_none_or(|(named, ..)| *named != group) {
+        if rows.iter().take(ROWS_MAX).all(|row| row.group != group) {
             findings.add(
                 field,
                 "LAWFUL_BASIS_MISSING",

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     model::id::GroupName,
-    record::wire::{Field, MalformedRecord, WireType, last_text},
+    record::wire::{Field, MalformedRecord, WireType, last_value},
 };
 
 /// What one set of field groups lets through, compiled from the descriptor of one record type.
@@ -71,7 +71,7 @@ impl RedactionPlan {
             Some(Keep::Rows { name_field, groups })
                 if field.wire_type == WireType::LengthDelimited =>
             {
-                let name = last_text(field.payload, *name_field)?;
+                let name = last_value(field.payload, *name_field)?;
                 Ok(groups.iter().any(|group| group.as_str().as_bytes() == name))
             }
             Some(Keep::Whole { .. } | Keep::Rows { .. }) => Err(MalformedRecord),

@@ -4,10 +4,7 @@
 //! codes mean is each type's own rule. It is compiled once from the descriptor and walks the wire format, since it stands in
 //! the path of every publication.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::civil::Date;
 
@@ -16,14 +13,23 @@ use crate::{
     record::{
         findings::Findings,
         registry::RecordType,
-        wire::{Field, MalformedRecord, last_text, varint},
+        wire::{Field, MalformedRecord, last_value, varint},
     },
 };
 
 /// What is checked in a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    pub(crate) fields: BTreeMap<u32, ShapedField>,
+    /// In the order of their numbers.
+    pub(crate) fields: Vec<(u32, ShapedField)>,
+}
+
+impl Shape {
+    /// What is checked in the field of that number.
+    fn field(&self, number: u32) -> Option<&ShapedField> {
+        let at = self.fields.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.fields.get(at).map(|(_, field)| field)
+    }
 }
 
 /// What is checked in a field.
@@ -50,7 +56,8 @@ pub(crate) enum Holds {
 pub(crate) struct Codes {
     /// The name of the list.
     pub(crate) list: Box<str>,
-    pub(crate) known: BTreeSet<i32>,
+    /// In ascending order.
+    pub(crate) known: Vec<i32>,
     pub(crate) dated: Option<Dated>,
 }
 
@@ -108,7 +115,7 @@ fn without_empty_groups(
         let whole = rest.get(..rest.len() - after.len()).ok_or(MalformedRecord)?;
         rest = after;
         let says_nothing = field.payload.is_empty()
-            && record_type.shape().fields.get(&field.number).is_some_and(|shaped| {
+            && record_type.shape().field(field.number).is_some_and(|shaped| {
                 !shaped.repeated && matches!(shaped.holds, Holds::Message(_))
             });
         if says_nothing {
@@ -142,7 +149,7 @@ fn walk(
         rest = after;
         element = if field.number == last_number { element + 1 } else { 0 };
         last_number = field.number;
-        let Some(shaped) = shape.fields.get(&field.number) else { continue };
+        let Some(shaped) = shape.field(field.number) else { continue };
         let path = |element| Path { parent, name: &shaped.name, element };
         match &shaped.holds {
             Holds::Other => {}
@@ -179,13 +186,14 @@ fn check_code(
     // A code is the low 32 bits of the number on the wire.
     let [a, b, c, d, ..] = code.to_le_bytes();
     let code = i32::from_le_bytes([a, b, c, d]);
-    if !codes.known.contains(&code) || (code == 0 && path.element.is_some()) {
+    if codes.known.binary_search(&code).is_err() || (code == 0 && path.element.is_some()) {
         let description = format!("`{code}` is no code of `{}`; see its list", codes.list);
         findings.add(path, "UNKNOWN_CODE", description);
     }
     let Some(dated) = &codes.dated else { return Ok(()) };
     let Some(CodeWindow { from, until }) = dated.windows.get(&code) else { return Ok(()) };
-    let day = str::from_utf8(last_text(message, dated.date_field)?).map_err(|_| MalformedRecord)?;
+    let day =
+        str::from_utf8(last_value(message, dated.date_field)?).map_err(|_| MalformedRecord)?;
     // A day that does not read is the type's own finding.
     let Ok(day) = date::parse(day) else { return Ok(()) };
     if from.is_some_and(|from| day < from) || until.is_some_and(|until| until < day) {

@@ -47,8 +47,9 @@ pub(crate) fn field_numbers(body: &[u8]) -> Result<Vec<u32>, MalformedRecord> {
     Ok(numbers)
 }
 
-/// The last value of a text field in a message: where a field occurs twice, decoders take the last.
-pub(crate) fn last_text(message: &[u8], number: u32) -> Result<&[u8], MalformedRecord> {
+/// The last value of a field that is text or a message: where such a field occurs twice, decoders take the last text. A
+/// message that this program encoded has no field twice.
+pub(crate) fn last_value(message: &[u8], number: u32) -> Result<&[u8], MalformedRecord> {
     let mut last: &[u8] = &[];
     let mut rest = message;
     while !rest.is_empty() {

@@ -77,7 +77,7 @@ pub(crate) struct Exchange {
     /// What request ids are drawn from, so that they do not depend on what the node draws.
     requests: Entropy,
     server: Option<Server>,
-    appender: Option<JoinHandle<()>>,
+    appender: Option<std::thread::JoinHandle<()>>,
     // Dropped last: everything above lies in it.
     pub(crate) directory: TempDir,
 }
@@ -127,7 +127,7 @@ impl Exchange {
         let requests = entropy.fork("requests");
         let operator_is = operator.certificate.fingerprint;
         let (node, tasks) = begin(directory.path(), &clock, entropy, operator_is).await;
-        let appender = Some(tasks.spawn());
+        let appender = Some(tasks.spawn().unwrap());
         let time = {
             let clock = clock.clock();
             TimeSource::new(move || clock.now())
@@ -246,7 +246,7 @@ impl Exchange {
         self.stop().await;
         self.node.stop();
         if let Some(appender) = self.appender.take() {
-            appender.await.unwrap();
+            tokio::task::spawn_blocking(move || appender.join().unwrap()).await.unwrap();
         }
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }

@@ -27,19 +27,19 @@ fn applied(number: u64) -> Applied {
 }
 
 fn row(table: u8, key: &[u8], value: Option<&[u8]>) -> Row {
-    Row { table, key: key.into(), value: value.map(Into::into) }
+    Row { table, key: key.into(), value: value.map(Into::into), fresh: false }
 }
 
 fn rows(store: &Store) -> Model {
     let rows = store.rows().map(|row| {
-        let Row { table, key, value } = row.unwrap();
+        let Row { table, key, value, .. } = row.unwrap();
         ((table, key.into_vec()), value.unwrap().into_vec())
     });
     rows.collect()
 }
 
 fn apply(model: &mut Model, batch: &[Row]) {
-    for Row { table, key, value } in batch {
+    for Row { table, key, value, .. } in batch {
         let name = (*table, key.to_vec());
         match value {
             Some(value) => model.insert(name, value.to_vec()),
@@ -384,6 +384,7 @@ proptest! {
                     table: *table,
                     key: key.as_slice().into(),
                     value: value.map(|(byte, length)| vec![byte; length].into()),
+                    fresh: false,
                 })
                 .collect();
             let applied = applied(number.try_into().unwrap());

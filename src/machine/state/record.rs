@@ -197,11 +197,10 @@ impl State {
         Some((latest, self.record(latest)?))
     }
 
-    /// The records (first versions) about a client.
-    pub fn records_of(&self, client: ClientId) -> impl Iterator<Item = RecordId> {
-        let first = (client, RecordId::from_bytes([0; 16]));
-        let last = (client, RecordId::from_bytes([u8::MAX; 16]));
-        self.indexes.records_by_client.range(first..=last).map(|(_, record)| *record)
+    /// The records (first versions) about a client, in the order of their ids.
+    pub fn records_of(&self, client: ClientId) -> impl ExactSizeIterator<Item = RecordId> {
+        let records = self.indexes.records_by_client.get(&client);
+        records.map_or(&[][..], Vec::as_slice).iter().copied()
     }
 
     /// The data key that seals such data.
@@ -238,8 +237,19 @@ impl State {
     }
 
     fn index_record(&mut self, id: RecordId, row: &RecordRow) {
-        self.indexes.records_by_client.insert((row.client, id));
-        self.indexes.records_by_publisher.insert((row.publisher, row.record_type, id));
+        self.index_first(id, (row.client, row.publisher, row.record_type));
+    }
+
+    fn index_first(
+        &mut self,
+        id: RecordId,
+        (client, publisher, record_type): (ClientId, AgencyNumber, TypeNumber),
+    ) {
+        let of_client = self.indexes.records_by_client.entry(client).or_default();
+        if let Err(place) = of_client.binary_search(&id) {
+            of_client.insert(place, id);
+        }
+        self.indexes.records_by_publisher.insert((publisher, record_type, id));
     }
 
     pub(super) fn index_records(&mut self) {
@@ -251,8 +261,7 @@ impl State {
             .map(|(id, row)| (*id, row.client, row.publisher, row.record_type))
             .collect();
         for (id, client, publisher, record_type) in firsts {
-            self.indexes.records_by_client.insert((client, id));
-            self.indexes.records_by_publisher.insert((publisher, record_type, id));
+            self.index_first(id, (client, publisher, record_type));
         }
         self.indexes.type_numbers =
             self.tables.types.iter().map(|(number, row)| (row.name.clone(), *number)).collect();

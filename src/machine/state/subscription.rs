@@ -1,6 +1,6 @@
 //! Rows of subscriptions: queue, deliveries and what each subscription holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -159,21 +159,19 @@ impl State {
 
     /// Appends a record (first version) to a subscription's queue, unless it waits there already.
     pub(in crate::machine) fn enqueue(&mut self, number: SubscriptionNumber, first: RecordId) {
-        if self.indexes.queued.contains_key(&(number, first)) {
-            return;
-        }
         let Some(place) = self.subscription(number).map(|row| row.next_queued) else { return };
+        let Entry::Vacant(waits) = self.indexes.queued.entry((first, number)) else { return };
+        let _placed = waits.insert(place);
         self.tables.subscriptions.change(&mut self.journal, &number, |row| {
             row.next_queued = place.saturating_add(1);
         });
-        self.indexes.queued.insert((number, first), place);
         self.tables.queue.put(&mut self.journal, (number, place), first);
     }
 
     /// Removes what stands at a place of a subscription's queue.
     pub(in crate::machine) fn dequeue(&mut self, number: SubscriptionNumber, place: u64) {
         if let Some(first) = self.tables.queue.remove(&mut self.journal, &(number, place)) {
-            let _removed = self.indexes.queued.remove(&(number, first));
+            let _removed = self.indexes.queued.remove(&(first, number));
         }
     }
 
@@ -204,7 +202,7 @@ impl State {
             .tables
             .queue
             .iter()
-            .map(|((number, place), first)| ((*number, *first), *place))
+            .map(|((number, place), first)| ((*first, *number), *place))
             .collect();
     }
 }

@@ -6,12 +6,12 @@ use prost::Message;
 
 use crate::{
     model::{date, violation::Violation},
-    pb::record::v1::{
-        LeaverForm,
-        leaver_form::{Core, Status},
-    },
-    record::findings::Findings,
+    pb::record::v1::leaver_form::{Core, Status},
+    record::{findings::Findings, wire::last_value},
 };
+
+/// The number of the form's field `core`.
+const CORE: u32 = 1;
 
 /// Whether a form may say `next` after its earlier version said `previous`, or as its first version.
 ///
@@ -65,9 +65,10 @@ pub(super) fn check_successor(previous: Option<&[u8]>, next: &[u8]) -> Result<()
 }
 
 fn core_of(body: &[u8]) -> Result<Core, Vec<Violation>> {
-    LeaverForm::decode(body)
-        .map(|form| form.core.unwrap_or_default())
-        .map_err(|_| vec![Violation::new("", "MALFORMED_RECORD", "the body is no leaver form")])
+    last_value(body, CORE)
+        .ok()
+        .and_then(|core| Core::decode(core).ok())
+        .ok_or_else(|| vec![Violation::new("", "MALFORMED_RECORD", "the body is no leaver form")])
 }
 
 #[cfg(test)]

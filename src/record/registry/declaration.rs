@@ -112,7 +112,12 @@ fn read_shape(message: &MessageDescriptor, options: &Options) -> Option<Shape> {
         } else if let Kind::Enum(codes) = &kind {
             Holds::Codes(Codes {
                 list: codes.name().into(),
-                known: codes.values().map(|code| code.number()).collect(),
+                known: codes
+                    .values()
+                    .map(|code| code.number())
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect(),
                 dated: read_dated(message, &field, codes, options)?,
             })
         } else {
@@ -123,7 +128,8 @@ fn read_shape(message: &MessageDescriptor, options: &Options) -> Option<Shape> {
             ShapedField { name: field.name().into(), repeated: field.is_list(), holds },
         ))
     };
-    message.fields().map(shaped).collect::<Option<_>>().map(|fields| Shape { fields })
+    let fields: Option<BTreeMap<_, _>> = message.fields().map(shaped).collect();
+    fields.map(|fields| Shape { fields: fields.into_iter().collect() })
 }
 
 /// When the codes of a field may be used: none if its option `valid_on` is absent, an outer `None` if it names no date.

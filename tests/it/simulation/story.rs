@@ -262,7 +262,8 @@ async fn call(node: &Node, request: &Request) -> Result<Outcome, Failure> {
 pub(crate) fn record_id(name: &str, request: RequestId) -> RecordId {
     let ledger = cast::ledger_id();
     let parts: [&[u8]; 3] = [ledger.as_bytes(), name.as_bytes(), request.as_bytes()];
-    RecordId::derived(&Digest::of_parts("concordat.record.v1", &parts))
+    let second = request.unix_millis().unwrap_or_default() / 1_000;
+    RecordId::derived_at(second, &Digest::of_parts("concordat.record.v1", &parts))
 }
 
 fn client_number(identifiers: &pb::Identifiers) -> u64 {
