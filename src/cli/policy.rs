@@ -1,6 +1,6 @@
 //! `concordat policy`: an agency's own policies, which only narrow; and why a record would or would not leave.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -9,7 +9,6 @@ use crate::{
     cli::{
         code::Code,
         consent::Reading,
-        document,
         error::{CliError, Exit},
         json, name,
         output::{Column, words},
@@ -17,7 +16,7 @@ use crate::{
             Caller, Change, PAGE_ROWS, Session, every_row, incomplete, request_text, unanswered,
         },
     },
-    machine::access::verdict::{SCHEMA_VERSION, Unfit, canonical, examine},
+    machine::access::verdict::{SCHEMA, SCHEMA_VERSION},
     model::id::{AgencyId, AgreementId, AliasId, GroupName, PolicyId, RecordId, RecordTypeName},
     pb::{
         ledger::v1::{self as ledger, command::Kind},
@@ -27,6 +26,9 @@ use crate::{
         },
     },
 };
+
+mod check;
+mod trial;
 
 const MESSAGE: &str = "concordat.v1.Policy";
 const COLUMNS: [Column; 3] = [("NAME", "name"), ("SCHEMA", "schema_version"), ("PUT", "put_time")];
@@ -64,11 +66,21 @@ pub(crate) enum Policy {
         /// The policy.
         policy: String,
     },
-    /// Check a policy without an exchange, and print it in the form in which it would be kept.
+    /// Check policies without an exchange: each by itself, then what they would do together. Prints each in the form in
+    /// which it would be kept.
     Check {
-        /// One Cedar `forbid` policy; `-` for standard input.
+        /// Files of one Cedar `forbid` policy each; `-` for standard input.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Try policies on described releases without an exchange. Ends with code 5 if a case turns out otherwise.
+    Test {
+        /// The cases, in YAML: `policies` (files beside it), `given` (what all cases have in common) and `cases`.
+        #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
     },
+    /// Print the schema that policies are written over.
+    Schema,
     /// Say what a recipient would get of a record of the calling agency's, and why.
     Explain(Explain),
 }
@@ -112,9 +124,18 @@ fn assumed(text: &str) -> Result<pb::AgreementVersion, String> {
 
 impl Policy {
     pub(crate) async fn run(self, caller: &Caller) -> Result<(), CliError> {
-        if let Self::Check { file } = &self {
-            let text = checked(file)?;
-            return caller.output.one(&json!({"text": text, "schema_version": SCHEMA_VERSION}));
+        match &self {
+            Self::Check { files } => return check::run(caller.output, files),
+            Self::Test { file } => return trial::run(caller.output, file),
+            Self::Schema => {
+                let schema = json!({"text": SCHEMA, "schema_version": SCHEMA_VERSION});
+                return caller.output.one(&schema);
+            }
+            Self::Put { .. }
+            | Self::Remove { .. }
+            | Self::Ls
+            | Self::Show { .. }
+            | Self::Explain(_) => {}
         }
         let purpose = match &self {
             Self::Explain(_) => ledger::Purpose::SchoolLeaverTransition,
@@ -122,43 +143,20 @@ impl Policy {
             | Self::Remove { .. }
             | Self::Ls
             | Self::Show { .. }
-            | Self::Check { .. } => ledger::Purpose::Administration,
+            | Self::Check { .. }
+            | Self::Test { .. }
+            | Self::Schema => ledger::Purpose::Administration,
         };
         let mut session = Session::open(caller, purpose).await?;
         match self {
             Self::Put { policy, file, change } => {
-                put(&mut session, &policy, checked(&file)?, &change).await
+                put(&mut session, &policy, check::text(&file)?, &change).await
             }
             Self::Remove { policy, change } => remove(&mut session, &policy, &change).await,
             Self::Ls => list(&session).await,
             Self::Show { policy } => show(&session, &policy).await,
-            Self::Check { .. } => Ok(()),
+            Self::Check { .. } | Self::Test { .. } | Self::Schema => Ok(()),
             Self::Explain(explain) => explain.run(&session).await,
-        }
-    }
-}
-
-/// The policy in a file, in canonical form, once it is found to be one.
-fn checked(path: &Path) -> Result<String, CliError> {
-    let text = document::text(path)?;
-    let shown = path.display();
-    let invalid = |problems: Vec<String>| {
-        let mut error = CliError::new(Exit::Invalid, format!("`{shown}` is no policy"))
-            .fixed_by("write one `forbid` over the published schema, version 1");
-        error.why = problems;
-        error.code = "POLICY_INVALID".into();
-        error
-    };
-    let canonical = canonical(&text).map_err(invalid)?;
-    match examine(&canonical) {
-        Ok(text) => Ok(text),
-        Err(Unfit::Invalid(problems)) => Err(invalid(problems)),
-        Err(Unfit::Permits) => {
-            let mut error = CliError::new(Exit::Invalid, format!("`{shown}` permits"))
-                .because("a policy only narrows what an agreement permits")
-                .fixed_by("write `forbid`, and share more by an agreement");
-            error.code = "POLICY_INVALID".into();
-            Err(error)
         }
     }
 }

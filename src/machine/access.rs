@@ -21,6 +21,7 @@ use crate::{
     pb::ledger::v1::Gate,
 };
 
+pub mod survey;
 pub mod verdict;
 
 pub use verdict::{Attributes, QuestionKey, Verdict, Verdicts};
@@ -351,8 +352,8 @@ fn policies(
             flow: place,
         };
         let verdict = state.verdicts.ask(state, &key, || Attributes {
-            publisher,
-            recipient,
+            publisher: publisher.into(),
+            recipient: recipient.into(),
             record_type: &record_type.name,
             group,
             special_category: *special_category,

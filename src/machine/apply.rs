@@ -170,8 +170,10 @@ pub fn apply(
         }),
     };
     close_entry(state, position, admitted_at, &outcome);
-    debug_assert!(state.journal.touched() <= limit::ROWS_PER_ENTRY_MAX.saturating_mul(2));
-    Applied { outcome, rows: state.journal.take(), effects }
+    let rows = state.journal.take();
+    // INVARIANT (bounded): see `machine/sweep.rs`.
+    debug_assert!(rows.len() <= limit::ROWS_PER_ENTRY_MAX, "an entry changes {} rows", rows.len());
+    Applied { outcome, rows, effects }
 }
 
 fn decide(

@@ -76,7 +76,6 @@ struct Change {
 pub struct Journal {
     changes: BTreeMap<RowName, Change>,
     digest: RowsDigest,
-    touched: usize,
     /// The terms of rows as they stand now, for some that changed lately. Losing it changes nothing but the cost.
     terms: BTreeMap<RowName, [u64; 4]>,
 }
@@ -87,16 +86,10 @@ const TERMS_MAX: usize = 256;
 impl Journal {
     /// Takes the changed rows, each once, with its last value.
     pub fn take(&mut self) -> Vec<Row> {
-        self.touched = 0;
         std::mem::take(&mut self.changes)
             .into_iter()
             .map(|((table, key), Change { value, fresh })| Row { table, key, value, fresh })
             .collect()
-    }
-
-    /// How many row changes were made since the journal was last taken.
-    pub fn touched(&self) -> usize {
-        self.touched
     }
 
     /// The digest of all rows.
@@ -128,7 +121,6 @@ impl Journal {
             }
             (None, _) => {}
         }
-        self.touched = self.touched.saturating_add(1);
         match self.changes.entry(name) {
             Entry::Vacant(vacant) => {
                 let _change = vacant.insert(Change { value: new, fresh: old.is_none() });

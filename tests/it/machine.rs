@@ -4,4 +4,5 @@ mod agreement;
 mod client;
 mod consent;
 mod policy;
+mod policy_survey;
 pub(crate) mod world;

@@ -26,7 +26,7 @@ use crate::{
         agency::{Agency, AgencyNumber},
         record::TypeNumber,
     },
-    model::id::{AgreementId, FlowId, GroupName, PolicyId, RecordTypeName},
+    model::id::{AgencyId, AgreementId, FlowId, GroupName, PolicyId, RecordTypeName},
     pb::ledger::v1 as pb,
 };
 
@@ -48,9 +48,9 @@ const BASE: &str = "Base";
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     /// Whose record it is.
-    pub publisher: &'a Agency,
+    pub publisher: Party<'a>,
     /// Who would receive.
-    pub recipient: &'a Agency,
+    pub recipient: Party<'a>,
     /// The type of record.
     pub record_type: &'a RecordTypeName,
     /// The field group.
@@ -67,6 +67,21 @@ pub struct Attributes<'a> {
     pub basis: i32,
     /// `Gate` of the flow.
     pub gate: i32,
+}
+
+/// What a question tells of an agency.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// Its id.
+    pub id: &'a AgencyId,
+    /// What kind of body it is.
+    pub kind: pb::AgencyKind,
+}
+
+impl<'a> From<&'a Agency> for Party<'a> {
+    fn from(agency: &'a Agency) -> Self {
+        Self { id: &agency.id, kind: agency.kind() }
+    }
 }
 
 /// What a question's attributes depend on: while its owner's policies stand, one key has one answer.
@@ -254,15 +269,35 @@ fn printed(policy: &Policy) -> Option<String> {
     (once == twice).then_some(once)
 }
 
+/// Policies that are in force nowhere, to be asked what they would say.
+#[derive(Debug)]
+pub struct Trial(PolicySet);
+
+impl Trial {
+    /// These policies as those of one agency; `None` if one does not parse or two have one id.
+    pub fn of<'a>(policies: impl Iterator<Item = (&'a PolicyId, &'a str)>) -> Option<Self> {
+        set(policies).map(Self)
+    }
+
+    /// What they say.
+    pub fn ask(&self, attributes: &Attributes<'_>) -> Verdict {
+        evaluated(&self.0, attributes).unwrap_or(Verdict::Unreadable)
+    }
+}
+
 /// The base policy and those of one agency.
 fn compiled(state: &State, owner: AgencyNumber) -> Option<PolicySet> {
+    set(state.policies_of(owner).map(|(policy, row)| (policy, row.text.as_str())))
+}
+
+fn set<'a>(policies: impl Iterator<Item = (&'a PolicyId, &'a str)>) -> Option<PolicySet> {
     let id = |text: &str| Some(cedar_policy::PolicyId::new(text));
     let base = Policy::parse(id(BASE), "permit(principal, action, resource);").ok()?;
-    let mut policies = PolicySet::from_policies([base]).ok()?;
-    for (policy, row) in state.policies_of(owner) {
-        policies.add(Policy::parse(id(policy.as_str()), &row.text).ok()?).ok()?;
+    let mut set = PolicySet::from_policies([base]).ok()?;
+    for (policy, text) in policies {
+        set.add(Policy::parse(id(policy.as_str()), text).ok()?).ok()?;
     }
-    Some(policies)
+    Some(set)
 }
 
 /// The answer of compiled policies; `None` if anything at all goes wrong.
@@ -345,8 +380,8 @@ fn string(text: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(text.to_owned())
 }
 
-fn agency(agency: &Agency) -> Option<Entity> {
-    let kind = short(agency.kind().as_str_name(), "AGENCY_KIND_")?;
+fn agency(agency: Party<'_>) -> Option<Entity> {
+    let kind = short(agency.kind.as_str_name(), "AGENCY_KIND_")?;
     let attributes = [("kind".to_owned(), string(&kind))];
     Entity::new_with_tags(uid("Agency", agency.id.as_str())?, attributes, [], []).ok()
 }

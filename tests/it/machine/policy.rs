@@ -63,8 +63,8 @@ fn asked(world: &World, verdicts: &Verdicts, version: u32) -> (Verdict, bool) {
     let verdict = verdicts.ask(state, &key, || {
         looked = true;
         Attributes {
-            publisher: state.agency(council).unwrap(),
-            recipient: state.agency(charity).unwrap(),
+            publisher: state.agency(council).unwrap().into(),
+            recipient: state.agency(charity).unwrap().into(),
             record_type: &record_type,
             group: &group,
             special_category: true,
