@@ -4,4 +4,5 @@ mod agreement;
 mod client;
 mod consent;
 mod policy;
+pub(crate) mod recall;
 pub(crate) mod world;

@@ -235,6 +235,9 @@ impl World {
                 drop(self.cedar.submit(Kind::OpenCaseload(open)).await);
             }
         }
+        // Alder rightly sees when what it published was delivered, so it is delivered in both.
+        let pulled = pull(&self.shadow_skills).await;
+        pool.cursors.extend(pulled);
         self.exchange.at_rest().await;
     }
 
@@ -296,8 +299,6 @@ impl World {
                 if let Some(consent) = self.consents.pop() {
                     withdraw(pine, consent).await;
                 }
-                let pulled = pull(&self.shadow_skills).await;
-                pool.cursors.extend(pulled);
             }
         }
         self.exchange.at_rest().await;
@@ -339,7 +340,7 @@ async fn publish(
 /// Withdraws a consent, unless its recipient did so before.
 async fn withdraw(agency: &Agency, consent: ConsentId) {
     let consent = consent.as_bytes().to_vec().into();
-    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new() };
+    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: true };
     drop(agency.submit(Kind::WithdrawConsent(withdraw)).await);
 }
 
