@@ -334,6 +334,54 @@ fn an_agency_that_never_got_anything_gets_no_recall() {
 }
 
 #[test]
+fn many_recipients_are_recalled_step_by_step_and_none_is_overtaken_meanwhile() {
+    let mut sharing = Sharing::new();
+    let names: Vec<String> = (0..40).map(|number| format!("body-{number}")).collect();
+    for (half, names) in names.chunks(20).enumerate() {
+        for name in names {
+            sharing.world.enrol(name, pb::AgencyKind::NationalBody);
+        }
+        let recipients: Vec<&str> = names.iter().map(String::as_str).collect();
+        let parties: Vec<&str> = std::iter::once("council").chain(recipients.clone()).collect();
+        let flows = vec![flow("duty", "council", &recipients)];
+        let content = sharing.world.content(&parties, flows);
+        sharing.world.activate(&format!("bodies-{half}"), content);
+    }
+    for name in &names {
+        let create = pb::CreateSubscription {
+            subscription: "first".to_owned(),
+            record_types: owned(&[LEAVER_FORM]),
+        };
+        sharing.act(name, Kind::CreateSubscription(create)).unwrap();
+    }
+    let sweep = |sharing: &mut Sharing| {
+        while !sharing.world.state.tables().sweeps.is_empty() {
+            let step = Kind::ContinueSweep(pb::ContinueSweep {});
+            sharing.world.apply(By::Node, step).unwrap();
+        }
+    };
+    sweep(&mut sharing);
+    let record = sharing.new_record();
+    sweep(&mut sharing);
+    for name in &names {
+        assert_eq!(sharing.release(name), [record], "{name}");
+    }
+    let told =
+        |sharing: &Sharing| names.iter().filter(|name| !sharing.inbox(name).is_empty()).count();
+    sharing.retract("council", record, RecallReason::Unlawful).unwrap();
+    assert_eq!(told(&sharing), 32);
+    let last = names.last().unwrap();
+    let other = sharing.new_record();
+    assert!(sharing.inbox(last).is_empty() && sharing.release(last).is_empty());
+    sweep(&mut sharing);
+    assert_eq!(told(&sharing), 40);
+    assert!(sharing.release(last).is_empty());
+    sharing.hand_over(last).unwrap();
+    assert_eq!(sharing.release(last), [other]);
+    sharing.world.hold();
+}
+
+#[test]
 fn a_recall_is_answered_once_and_again_only_if_it_was_kept() {
     let mut sharing = Sharing::new();
     let record = sharing.new_record();
