@@ -23,10 +23,12 @@ mod agreement;
 mod bench;
 mod caseload;
 mod certs;
+mod client;
 mod code;
 pub mod compose;
 mod consent;
 pub mod demo;
+mod dispute;
 mod document;
 pub mod error;
 mod hex;
@@ -37,6 +39,7 @@ mod name;
 mod output;
 mod policy;
 mod profile;
+mod recall;
 mod record;
 mod serve;
 mod session;
@@ -125,6 +128,15 @@ enum Verb {
     /// Publish and receive records.
     #[command(subcommand)]
     Record(record::Record),
+    /// Answer recalls, and see who has answered.
+    #[command(subcommand)]
+    Recall(recall::Recall),
+    /// Doubt what a record says, and answer such doubts.
+    #[command(subcommand)]
+    Dispute(dispute::Dispute),
+    /// See what was shared about one person.
+    #[command(subcommand)]
+    Client(client::Client),
     /// Look into the ledger and verify it.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -195,6 +207,9 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Caseload(caseload) => Box::pin(caseload.run(&caller)).await,
         Verb::Subscription(subscription) => Box::pin(subscription.run(&caller)).await,
         Verb::Record(record) => Box::pin(record.run(&caller, format)).await,
+        Verb::Recall(recall) => Box::pin(recall.run(&caller)).await,
+        Verb::Dispute(dispute) => Box::pin(dispute.run(&caller)).await,
+        Verb::Client(client) => Box::pin(client.run(&caller)).await,
         Verb::Ledger(ledger) => Box::pin(ledger.run(&caller)).await,
         Verb::Bench(bench) => Box::pin(bench.run(caller.output)).await,
     }

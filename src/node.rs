@@ -3,7 +3,7 @@
 //! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
-//! `node/gate.rs` (the last check before bytes leave), `node/clockwork.rs` (time, sweeps, attestations) and
+//! `node/inbox.rs` (recalls), `node/gate.rs` (the last check before bytes leave), `node/clockwork.rs` (time, sweeps, attestations) and
 //! `node/start.rs` (how all this begins).
 //!
 //! No lock is held across an await. The state has one writer; waiters are found by the random salt of their draft.
@@ -43,12 +43,14 @@ mod delivery;
 mod edge;
 mod follower;
 mod gate;
+mod inbox;
 mod keys;
 mod start;
 
 pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
 pub use gate::Gate;
+pub use inbox::Inbox;
 pub use start::{Beginning, Founding, Parts, Tasks, found};
 
 /// How many proposals may wait for the appender.
@@ -224,11 +226,19 @@ impl Node {
     pub fn checkpoint(&self) -> Result<pb::Checkpoint, Fault> {
         let (size, root) = self.shared.ledger.head();
         let origin = format!("concordat/{}", self.read(State::ledger));
-        let key = Ed25519KeyPair::from_seed_unchecked(&self.shared.checkpoint_seed)
-            .map_err(|_| Fault::Corrupt("the checkpoint key cannot be used".to_owned()))?;
+        let key = self.checkpoint_key()?;
         let note = Checkpoint { origin: origin.clone(), size, root }.sign(&key);
         let root = Bytes::copy_from_slice(root.as_bytes());
         Ok(pb::Checkpoint { origin, size: size.count(), root, note })
+    }
+
+    /// The key that signs checkpoints and certificates.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] if it cannot sign.
+    pub fn checkpoint_key(&self) -> Result<Ed25519KeyPair, Fault> {
+        Ed25519KeyPair::from_seed_unchecked(&self.shared.checkpoint_seed)
+            .map_err(|_| Fault::Corrupt("the checkpoint key cannot be used".to_owned()))
     }
 
     /// Why the node can take nothing more; `None` while it can.

@@ -339,7 +339,9 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Policy(_)
             | Kind::Client(_)
             | Kind::Record(_)
-            | Kind::Subscription(_) => Err(unfounded()),
+            | Kind::Subscription(_)
+            | Kind::Recall(_)
+            | Kind::Dispute(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

@@ -56,6 +56,9 @@ pub(crate) enum Consent {
         /// An agency that it is withdrawn for. Default: all of them.
         #[arg(long = "recipient", value_name = "AGENCY")]
         recipients: Vec<String>,
+        /// Ask them to stop using what they were sent on it, too.
+        #[arg(long)]
+        recall: bool,
         /// Where the agency keeps the evidence. Sealed in the ledger.
         #[arg(long, value_name = "REFERENCE", default_value = "", hide_default_value = true)]
         evidence: String,
@@ -147,8 +150,16 @@ impl Consent {
         match self {
             Self::Record { said, expires } => said.record(&mut session, expires).await,
             Self::Refuse { said } => said.refuse(&session).await,
-            Self::Withdraw { consent, recipients, evidence, change } => {
-                withdraw(&session, &consent, &recipients, (evidence, &change)).await
+            Self::Withdraw { consent, recipients, recall, evidence, change } => {
+                let withdraw = ledger::WithdrawConsent {
+                    consent: name::id::<ConsentId>("consents", &consent)?
+                        .as_bytes()
+                        .to_vec()
+                        .into(),
+                    recipients: agencies(&recipients)?,
+                    recall,
+                };
+                withdrawn(&session, withdraw, (evidence, &change)).await
             }
             Self::Show { consent, reading } => show(&session, &consent, reading).await,
             Self::Ls { client, reading } => list(&session, client.as_deref(), reading).await,
@@ -240,22 +251,17 @@ fn evidence(reference: String) -> Option<ledger::Evidence> {
     Some(ledger::Evidence { reference }).filter(|evidence| !evidence.reference.is_empty())
 }
 
-async fn withdraw(
+async fn withdrawn(
     session: &Session,
-    consent: &str,
-    recipients: &[String],
+    withdraw: ledger::WithdrawConsent,
     (reference, change): (String, &Change),
 ) -> Result<(), CliError> {
     let request = session.request(change);
-    let id: ConsentId = name::id("consents", consent)?;
     let answer = ConsentServiceClient::new(session.channel())
         .withdraw_consent(pb::WithdrawConsentRequest {
             context: session.context(),
             request_id: request_text(request),
-            withdraw: Some(ledger::WithdrawConsent {
-                consent: id.as_bytes().to_vec().into(),
-                recipients: agencies(recipients)?,
-            }),
+            withdraw: Some(withdraw),
             evidence: evidence(reference),
             validate_only: change.validate_only,
         })

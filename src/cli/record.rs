@@ -12,7 +12,7 @@ use crate::{
         document,
         error::{CliError, Exit},
         json, name,
-        output::{Column, Format, print},
+        output::{Column, Format, print, words},
         session::{Caller, Change, Session, incomplete, request_text, unanswered},
     },
     model::id::{RecordId, RecordTypeName},
@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod import;
+mod retract;
 mod watch;
 
 const RECEIPT: &str = "concordat.v1.PublishReceipt";
@@ -50,6 +51,17 @@ pub(crate) enum Record {
     },
     /// Publish one record, or a new version of one.
     Publish(Publish),
+    /// Publish a new version because the one before was wrong: everybody who was sent any of it is told.
+    Correct(Publish),
+    /// Take a record back: nothing of it is released any more, and everybody who was sent any of it is told.
+    Retract(retract::Retract),
+    /// Show where a record of the calling agency's stands with each recipient.
+    Status {
+        /// Any version of the record.
+        record: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Publish many records from a file, one a row.
     Import(import::Import),
     /// Open one record. Who opened it and why is kept for ever.
@@ -99,7 +111,16 @@ impl Record {
         let purpose = ledger::Purpose::SchoolLeaverTransition;
         match self {
             Self::Template { record_type } => template(&record_type, format),
-            Self::Publish(publish) => publish.run(&Session::open(caller, purpose).await?).await,
+            Self::Publish(publish) => {
+                publish.run(&Session::open(caller, purpose).await?, false).await
+            }
+            Self::Correct(publish) => {
+                publish.run(&Session::open(caller, purpose).await?, true).await
+            }
+            Self::Retract(retract) => retract.run(&Session::open(caller, purpose).await?).await,
+            Self::Status { record, reading } => {
+                retract::status(&Session::open(caller, purpose).await?, &record, reading).await
+            }
             Self::Import(import) => Box::pin(import.run(caller, format)).await,
             Self::Get { record, reading } => {
                 get(&Session::open(caller, purpose).await?, &record, reading).await
@@ -140,8 +161,12 @@ fn template(name: &RecordTypeName, format: Option<Format>) -> Result<(), CliErro
 }
 
 impl Publish {
-    async fn run(self, session: &Session) -> Result<(), CliError> {
+    async fn run(self, session: &Session, correction: bool) -> Result<(), CliError> {
         let Self { file, record_type, supersedes, change } = self;
+        if correction && supersedes.is_none() {
+            let error = CliError::new(Exit::Usage, "a correction replaces a version");
+            return Err(error.fixed_by("name it by --supersedes"));
+        }
         let registry = registry()?;
         let known = known(&registry, &record_type)?;
         let body =
@@ -162,6 +187,11 @@ impl Publish {
                     type_version: known.version(),
                     body: body.into(),
                     supersedes,
+                    change: if correction {
+                        i32::from(ledger::VersionChange::Correction)
+                    } else {
+                        0
+                    },
                 }),
                 validate_only: change.validate_only,
             })
@@ -194,7 +224,9 @@ impl Pull {
             subscription: subscription.clone(),
             max_records: max,
         };
-        let deliveries = stub.pull_records(request).await?.into_inner().deliveries;
+        let pulled = stub.pull_records(request).await?.into_inner();
+        pulled.recalls.iter().map(watch::recalled).for_each(words);
+        let deliveries = pulled.deliveries;
         let registry = registry()?;
         let rows: Vec<_> = deliveries.iter().map(|one| delivery_value(&registry, one)).collect();
         session.output.rows(&COLUMNS, &rows)?;

@@ -8,7 +8,7 @@ use crate::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
             client::ClientCommand, consent::ConsentCommand, exchange::ExchangeCommand,
-            record::RecordCommand, subscription::SubscriptionCommand,
+            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -121,6 +121,8 @@ enum Decided {
     Record(rules::record::Change),
     Subscription(rules::subscription::Change),
     Release(rules::release::Change),
+    Recall(rules::recall::Change),
+    Dispute(rules::dispute::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -144,7 +146,9 @@ pub fn check(
         | Decided::Policy(_)
         | Decided::Client(_)
         | Decided::Subscription(_)
-        | Decided::Release(_) => Ok(None),
+        | Decided::Release(_)
+        | Decided::Recall(_)
+        | Decided::Dispute(_) => Ok(None),
     }
 }
 
@@ -215,6 +219,8 @@ fn decide(
         Kind::Subscription(kind) => {
             Decided::Subscription(rules::subscription::decide(state, &context, kind)?)
         }
+        Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
+        Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
     })
 }
 
@@ -237,6 +243,8 @@ fn perform(
             rules::subscription::perform(state, context, change, effects)
         }
         Decided::Release(change) => rules::release::perform(state, context, change, effects),
+        Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
+        Decided::Dispute(change) => rules::dispute::perform(state, change),
     }
 }
 
@@ -276,9 +284,15 @@ enum Memory {
 
 fn memory(kind: &Kind) -> Memory {
     match kind {
-        Kind::Agency(_) | Kind::Agreement(_) | Kind::Consent(_) | Kind::Policy(_) => {
-            Memory::Requests
-        }
+        Kind::Agency(_)
+        | Kind::Agreement(_)
+        | Kind::Consent(_)
+        | Kind::Policy(_)
+        | Kind::Dispute(_) => Memory::Requests,
+        Kind::Recall(recall) => match recall {
+            RecallCommand::Retract { .. } | RecallCommand::Acknowledge { .. } => Memory::Requests,
+            RecallCommand::HandOver { .. } => Memory::Own,
+        },
         Kind::Exchange(exchange) => match exchange {
             ExchangeCommand::ActivateRules { .. } | ExchangeCommand::RegisterRecordType { .. } => {
                 Memory::Requests
@@ -333,7 +347,10 @@ fn known(state: &State, context: &Context, command: &Command) -> Result<Option<R
     if context.now.millis().saturating_add(REQUEST_AHEAD_MS) < made_at {
         return Err(Refusal::RequestIdInvalid);
     }
-    if let Some(row) = state.tables.requests.get(&(requester, command.request_id)) {
+    // One that is due to be forgotten is forgotten, whether or not an entry has taken its row yet.
+    let oldest = context.now.millis().saturating_sub(limit::REQUEST_MEMORY_MS);
+    let row = state.tables.requests.get(&(requester, command.request_id));
+    if let Some(row) = row.filter(|row| oldest <= row.admitted_at.millis()) {
         return if row.digest == request_digest(command) {
             Ok(Some(Receipt::Answer(row.answer.clone())))
         } else {
@@ -416,6 +433,10 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ClientCommand::OpenCaseload { .. }
             | ClientCommand::EndCaseload { .. } => false,
         },
-        Kind::Exchange(_) | Kind::Record(_) | Kind::Subscription(_) => false,
+        Kind::Exchange(_)
+        | Kind::Record(_)
+        | Kind::Subscription(_)
+        | Kind::Recall(_)
+        | Kind::Dispute(_) => false,
     }
 }

@@ -19,8 +19,10 @@ pub mod agency;
 pub mod agreement;
 pub mod client;
 pub mod consent;
+pub mod dispute;
 pub mod exchange;
 pub mod policy;
+pub mod recall;
 pub mod record;
 pub mod subscription;
 
@@ -96,6 +98,10 @@ pub enum Kind {
     Record(record::RecordCommand),
     /// Subscriptions and releases.
     Subscription(subscription::SubscriptionCommand),
+    /// Recalls.
+    Recall(recall::RecallCommand),
+    /// Disputes.
+    Dispute(dispute::DisputeCommand),
 }
 
 impl Kind {
@@ -115,7 +121,12 @@ impl Kind {
                 consent::ConsentCommand::Refuse { .. } | consent::ConsentCommand::Withdraw { .. }
             ),
             Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
-            Self::Exchange(_) | Self::Policy(_) | Self::Record(_) | Self::Subscription(_) => false,
+            Self::Recall(kind) => matches!(kind, recall::RecallCommand::Retract { .. }),
+            Self::Exchange(_)
+            | Self::Policy(_)
+            | Self::Record(_)
+            | Self::Subscription(_)
+            | Self::Dispute(_) => false,
         }
     }
 }
@@ -235,9 +246,11 @@ impl TryFrom<pb::command::Kind> for Kind {
         use agreement::AgreementCommand as Agreement;
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
+        use dispute::DisputeCommand as Dispute;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
         use policy::PolicyCommand as Policy;
+        use recall::RecallCommand as Recall;
         use record::RecordCommand as Record;
         use subscription::SubscriptionCommand as Subscription;
 
@@ -280,6 +293,11 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::ReleaseRecords(message) => Self::Subscription(Subscription::release(message)?),
             Pb::ReleaseNotSent(message) => Self::Subscription(Subscription::not_sent(message)?),
             Pb::Acknowledge(message) => Self::Subscription(Subscription::acknowledge(message)?),
+            Pb::RetractRecord(message) => Self::Recall(Recall::retract(message)?),
+            Pb::HandOverRecalls(message) => Self::Recall(Recall::hand_over(message)?),
+            Pb::AcknowledgeRecall(message) => Self::Recall(Recall::acknowledge(message)?),
+            Pb::OpenDispute(message) => Self::Dispute(Dispute::open(message)?),
+            Pb::AnswerDispute(message) => Self::Dispute(Dispute::answer(message)?),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, RecordId},
+        id::{AliasId, ConsentId, DisputeId, RecordId},
     },
 };
 
@@ -54,6 +54,8 @@ pub enum Remembered {
     Client(AliasId),
     /// A consent or a refusal was recorded.
     Consent(ConsentId),
+    /// A dispute was opened.
+    Dispute(DisputeId),
 }
 
 impl Receipt {
@@ -191,6 +193,14 @@ refusals! {
     SupersedesNotLatest "VERSION_DIFFERS" "another version has come since; read the latest and publish over that";
     /// The client of a new version is another one.
     ClientDiffers "INVALID_REQUEST" "a new version is about the client of the version before; publish a record of its own";
+    /// The record was retracted.
+    RecordRetracted "RECORD_WRONG_STATE" "the record was retracted; publish a new record if there is one to share";
+    /// The recall was answered already.
+    RecallState "RECALL_WRONG_STATE" "the recall was answered already; only what was kept is answered once more";
+    /// The recall is not to be answered so.
+    RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected";
+    /// The dispute was answered already, or nothing was put right.
+    DisputeState "DISPUTE_WRONG_STATE" "the dispute was answered already, or nothing was put right since; publish a correction first";
     /// The agency has a subscription of this id.
     SubscriptionExists "SUBSCRIPTION_EXISTS" "the agency has a subscription of this id already; choose another id";
     /// No such subscription.

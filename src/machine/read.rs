@@ -10,10 +10,13 @@ pub mod agency;
 pub mod agreement;
 pub mod caseload;
 pub mod consent;
+pub mod disclosure;
+pub mod dispute;
 pub mod explain;
 pub mod ledger;
 pub mod offers;
 pub mod policy;
+pub mod recall;
 pub mod subscription;
 
 /// Who looks.

@@ -17,8 +17,8 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, KeyId, LedgerId, PolicyId,
-            RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, KeyId, LedgerId,
+            PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -29,7 +29,9 @@ pub mod agency;
 pub mod agreement;
 pub mod client;
 pub mod consent;
+pub mod dispute;
 pub mod policy;
+pub mod recall;
 pub mod record;
 pub mod request;
 pub mod subscription;
@@ -38,13 +40,15 @@ use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
 use consent::Consent;
+use dispute::Dispute;
 use policy::Policy;
+use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -156,6 +160,12 @@ tables! {
     18 sweeps: u64 => Sweep;
     /// Which entries hold identifiers of a client, and whose.
     19 identities: (ClientId, Position) => AgencyNumber;
+    /// Records (first versions) that were taken back.
+    40 retractions: RecordId => Retraction;
+    /// Recalls.
+    41 recalls: RecallId => Recall;
+    /// Disputes.
+    42 disputes: DisputeId => Dispute;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -193,6 +203,22 @@ pub struct Indexes {
     pub requests_by_age: BTreeSet<(UnixMillis, Requester, RequestId)>,
     /// Deadlines of agreements in force.
     pub agreement_ends: BTreeSet<(UnixMillis, AgreementId)>,
+    /// Recalls by record (first version) and recipient, in the order of their issue.
+    pub recalls_of: BTreeSet<(RecordId, AgencyNumber, Position, RecallId)>,
+    /// Recalls by publisher.
+    pub recalls_issued: BTreeSet<(AgencyNumber, Position, RecallId)>,
+    /// Recalls by recipient: its inbox.
+    pub recalls_to: BTreeSet<(AgencyNumber, Position, RecallId)>,
+    /// Recalls that are not answered, by recipient.
+    pub recalls_open: BTreeSet<(AgencyNumber, Position, RecallId)>,
+    /// Recalls that were not put before their recipient yet.
+    pub recalls_waiting: BTreeSet<(AgencyNumber, Position, RecallId)>,
+    /// Of which clients such recalls are.
+    pub clients_waiting: BTreeSet<(AgencyNumber, ClientId, RecallId)>,
+    /// Disputes by who opened them.
+    pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Disputes by whose record they are about.
+    pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
 }
 
 /// The whole state.
@@ -273,5 +299,7 @@ impl State {
         self.index_records();
         self.index_subscriptions();
         self.index_requests();
+        self.index_recalls();
+        self.index_disputes();
     }
 }

@@ -15,7 +15,10 @@ use crate::{
     machine::{
         access::{self, Question},
         apply::Effect,
-        rules::release::held,
+        rules::{
+            recall::{self, Issue},
+            release::held,
+        },
         state::{
             State, agency::AgencyNumber, agreement::Status, record::TypeNumber,
             subscription::SubscriptionNumber,
@@ -51,6 +54,13 @@ pub enum Sweep {
     },
     /// Removes the rows of a removed subscription.
     Drop(SubscriptionNumber),
+    /// Recalls a record from many recipients.
+    Recall {
+        /// What and from whom.
+        issue: Issue,
+        /// The recipient it has come to.
+        after: Option<AgencyNumber>,
+    },
 }
 
 /// Which flows a sweep is about.
@@ -211,6 +221,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
     let rest = match sweep {
         Sweep::Offer { filter, flow, record } => offer_step(state, filter, (flow, record), effects),
         Sweep::Drop(number) => drop_step(state, number),
+        Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),
@@ -227,7 +238,8 @@ fn begin(state: &mut State, filter: Filter, effects: &mut Vec<Effect>) {
     push(state, Sweep::Offer { filter, flow: None, record: None }, effects);
 }
 
-fn push(state: &mut State, sweep: Sweep, effects: &mut Vec<Effect>) {
+/// Adds work that is too large for one entry.
+pub(super) fn push(state: &mut State, sweep: Sweep, effects: &mut Vec<Effect>) {
     let id = state.chain.next_sweep;
     state.chain.next_sweep = id.saturating_add(1);
     state.tables.sweeps.put(&mut state.journal, id, sweep);
@@ -372,7 +384,8 @@ fn missing(
 ) -> Option<()> {
     let subscription = state.subscription(number)?;
     let (latest, row) = state.latest(first)?;
-    if subscription.removed || !subscription.types.contains(&row.record_type) {
+    let retracted = state.retraction(first).is_some();
+    if subscription.removed || retracted || !subscription.types.contains(&row.record_type) {
         return None;
     }
     let received = state.tables.received.get(&(number, first));

@@ -167,6 +167,10 @@ byte_id! {
     RecordId, "a record id";
     /// One consent, refusal of consent or withdrawal.
     ConsentId, "a consent id";
+    /// One recall of one record from one recipient.
+    RecallId, "a recall id";
+    /// One dispute about one record.
+    DisputeId, "a dispute id";
     /// A data key: one per client, publishing agency and disposal class.
     KeyId, "a key id";
     /// A caller's name for one request, a UUIDv7 (RFC 9562 §5.7).

@@ -28,6 +28,12 @@ pub const POLICY_BYTES_MAX: usize = 16 << 10;
 pub const RECORDS_PER_CLIENT_MAX: usize = 128;
 /// The greatest number of consents that one agency records for one client; refusals are not limited.
 pub const CONSENTS_PER_CLIENT_MAX: usize = 128;
+/// The greatest number of recalls that are put before their recipient at once.
+pub const RECALLS_MAX: usize = 64;
+/// The greatest number of open disputes of one recipient about one record.
+pub const DISPUTES_OPEN_MAX: usize = 32;
+/// Within what time a publisher answers a dispute, in milliseconds of ledger time: 28 days.
+pub const DISPUTE_ANSWER_MS: u64 = 28 * 24 * 3_600_000;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.
 pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;
 /// How many entries lie between two attestations.

@@ -78,6 +78,8 @@ pub(super) struct Wakes {
 #[derive(Default)]
 pub(super) struct Slot {
     notify: Notify,
+    /// There may be a recall.
+    recalled: Notify,
     reader: AtomicU64,
     /// Held while a release is queued, so that whatever a newer reader queues stands behind it.
     turn: Mutex<()>,
@@ -88,6 +90,16 @@ pub(super) struct Slot {
 impl Slot {
     fn take_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.notify.notify_one();
+        self.recalled.notify_one();
+    }
+
+    /// Waits until there may be a recall.
+    pub(super) async fn recalled(&self) {
+        self.recalled.notified().await;
     }
 
     /// Queues something in the name of a reader, unless a newer one has taken over.
@@ -118,13 +130,13 @@ impl Wakes {
 
     pub(super) fn wake(&self, number: SubscriptionNumber) {
         if let Some(slot) = self.slots().get(&number) {
-            slot.notify.notify_one();
+            slot.wake();
         }
     }
 
     pub(super) fn wake_all(&self) {
         for slot in self.slots().values() {
-            slot.notify.notify_one();
+            slot.wake();
         }
     }
 
@@ -267,7 +279,7 @@ impl Node {
         }
         let slot = self.shared.subscriptions.slot(number);
         let before = slot.take_over();
-        slot.notify.notify_one();
+        slot.wake();
         let standing = self
             .read(|state| state.subscription(number).map(|row| (row.settled, row.outstanding())));
         let (settled, outstanding) = standing.unwrap_or_default();
@@ -300,6 +312,11 @@ impl Deliveries {
     /// The subscription that is read.
     pub fn number(&self) -> SubscriptionNumber {
         self.number
+    }
+
+    /// What a reader of the agency's inbox is made of.
+    pub(super) fn parts(&self) -> (Node, AgencyId, Arc<Slot>) {
+        (self.node.clone(), self.agency.clone(), Arc::clone(&self.slot))
     }
 
     /// Notes that a stream is open on the subscription, as its agency is shown.

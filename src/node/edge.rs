@@ -46,16 +46,20 @@ pub struct Publication {
     pub identifiers: pb::Identifiers,
     /// The version that it replaces.
     pub supersedes: Option<RecordId>,
+    /// What it is to that version.
+    pub change: pb::VersionChange,
 }
 
 impl Publication {
     /// What two requests must agree in to be the same.
     fn content(&self) -> Vec<u8> {
         let supersedes = self.supersedes.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        let parts: [&[u8]; 4] = [
+        let change = i32::from(self.change).to_be_bytes();
+        let parts: [&[u8]; 5] = [
             self.record_type.as_str().as_bytes(),
             &self.type_version.to_be_bytes(),
             &supersedes,
+            &change,
             &self.body,
         ];
         let mut content = Vec::with_capacity(self.body.len().saturating_add(128));
@@ -408,5 +412,6 @@ fn publish_kind(publication: &Publication, alias: AliasId, key: &DataKey) -> pb:
         groups: publication.groups.iter().map(ToString::to_string).collect(),
         content_mac: Bytes::copy_from_slice(mac.as_bytes()),
         key: Bytes::copy_from_slice(key.id().as_bytes()),
+        change: i32::from(publication.change),
     })
 }

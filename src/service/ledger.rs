@@ -278,6 +278,8 @@ fn named(resource: &Resource) -> String {
         Resource::Client(alias) => name::of(alias),
         Resource::Record(id) => name::of(id),
         Resource::Consent(id) => name::of(id),
+        Resource::Recall(id) => name::of(id),
+        Resource::Dispute(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -327,5 +329,10 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::ReleaseRecords(_) => "release_records",
         Kind::ReleaseNotSent(_) => "release_not_sent",
         Kind::Acknowledge(_) => "acknowledge",
+        Kind::RetractRecord(_) => "retract_record",
+        Kind::HandOverRecalls(_) => "hand_over_recalls",
+        Kind::AcknowledgeRecall(_) => "acknowledge_recall",
+        Kind::OpenDispute(_) => "open_dispute",
+        Kind::AnswerDispute(_) => "answer_dispute",
     }
 }

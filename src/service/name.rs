@@ -1,12 +1,15 @@
 //! Resource names: `agencies/ID`, `agreements/ID`, `clients/ALIAS`, `records/ID`, `consents/ID`,
-//! `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
+//! `recalls/ID`, `disputes/ID`, `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
 //!
 //! Parsed and written here and nowhere else. Source: the head of `proto/concordat/v1/context.proto`.
 
 use std::{fmt::Display, str::FromStr};
 
 use crate::model::{
-    id::{AgencyId, AgreementId, AliasId, ConsentId, PolicyId, RecordId, SubscriptionId},
+    id::{
+        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
+        SubscriptionId,
+    },
     violation::Violation,
 };
 
@@ -36,6 +39,8 @@ collections! {
     Resource AliasId "clients";
     Resource RecordId "records";
     Resource ConsentId "consents";
+    Resource RecallId "recalls";
+    Resource DisputeId "disputes";
     Owned PolicyId "policies";
     Owned SubscriptionId "subscriptions";
 }

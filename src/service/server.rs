@@ -21,8 +21,11 @@ use crate::{
             agreement_service_server::AgreementServiceServer,
             caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
+            disclosure_service_server::DisclosureServiceServer,
+            dispute_service_server::DisputeServiceServer,
             exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, policy_service_server::PolicyServiceServer,
+            recall_service_server::RecallServiceServer,
             subscription_service_server::SubscriptionServiceServer,
         },
     },
@@ -32,12 +35,15 @@ use crate::{
         caller::{CallerLayer, Served},
         caseload::Caseloads,
         consent::Consents,
+        disclosure::Disclosures,
+        dispute::Disputes,
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
         policy::Policies,
         rate::{Rate, Rates},
         readable::ReadableLayer,
+        recall::Recalls,
         subscription::Subscriptions,
     },
 };
@@ -158,9 +164,12 @@ where
         .add_service(sized!(AgreementServiceServer, Agreements::new(node.clone())))
         .add_service(sized!(CaseloadServiceServer, Caseloads::new(node.clone())))
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
+        .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))
+        .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
         .add_service(sized!(PolicyServiceServer, Policies::new(node.clone())))
+        .add_service(sized!(RecallServiceServer, Recalls::new(node.clone())))
         .add_service(sized!(SubscriptionServiceServer, Subscriptions::new(node.clone())));
     drop(tokio::spawn(report(reporter, node.clone())));
     Ok(router)

@@ -87,7 +87,11 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ConsentWrongState
         | Reason::PolicySchemaUnknown
         | Reason::CaseloadWrongState
-        | Reason::NotAPublisher => Code::FailedPrecondition,
+        | Reason::NotAPublisher
+        | Reason::RecordWrongState
+        | Reason::RecallWrongState
+        | Reason::RecallActNotAllowed
+        | Reason::DisputeWrongState => Code::FailedPrecondition,
     }
 }
 

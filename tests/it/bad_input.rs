@@ -365,6 +365,7 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
         withdraw: Some(ledger::WithdrawConsent {
             consent: bytes(&theirs.consent),
             recipients: Vec::new(),
+            recall: true,
         }),
         evidence: None,
         validate_only: false,
@@ -407,6 +408,52 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
     ]
 }
 
+/// Recalls, disputes and disclosures of what is another agency's.
+fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let (context, gone) = (context(), "NOT_AVAILABLE");
+    let bytes = |name: &str| -> Bytes {
+        let id = u128::from_str_radix(name.rsplit('/').next().unwrap(), 16).unwrap();
+        id.to_be_bytes().to_vec().into()
+    };
+    let record = theirs.record.clone();
+    let retract = pb::RetractRecordRequest {
+        context: context.clone(),
+        request_id: agency.request(),
+        retract: Some(ledger::RetractRecord { record: bytes(&record), reason: 1 }),
+        validate_only: false,
+    };
+    let certificate =
+        pb::GetDisposalCertificateRequest { context: context.clone(), record: record.clone() };
+    let status =
+        pb::GetRecordStatusRequest { context: context.clone(), record: record.clone(), reason: 1 };
+    let disclosures = pb::ListDisclosuresRequest {
+        context: context.clone(),
+        client: theirs.client.clone(),
+        reason: 1,
+        page_size: 0,
+        page_token: String::new(),
+    };
+    let open = pb::OpenDisputeRequest {
+        context,
+        request_id: agency.request(),
+        open: Some(ledger::OpenDispute {
+            record: bytes(&record),
+            group: "core".to_owned(),
+            field: "core.status".to_owned(),
+            reason: 1,
+        }),
+        evidence: None,
+        validate_only: false,
+    };
+    vec![
+        ("RecallService/RetractRecord", retract.encode_to_vec(), gone),
+        ("RecallService/GetDisposalCertificate", certificate.encode_to_vec(), gone),
+        ("DisclosureService/GetRecordStatus", status.encode_to_vec(), gone),
+        ("DisclosureService/ListDisclosures", disclosures.encode_to_vec(), gone),
+        ("DisputeService/OpenDispute", open.encode_to_vec(), gone),
+    ]
+}
+
 #[tokio::test]
 async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
     let exchange = Exchange::start().await;
@@ -417,7 +464,8 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
         // Of the other pair: inside a pair some of it is shared.
         let others = cast.iter().enumerate().filter(|(other, _)| other / 2 != place / 2);
         for (_, (_, theirs)) in others {
-            for (path, message, expected) in foreign(agency, theirs) {
+            let asked = foreign(agency, theirs).into_iter().chain(taken_back(agency, theirs));
+            for (path, message, expected) in asked {
                 let about = format!("{} asks {path}", agency.id);
                 let path = format!("/concordat.v1.{path}");
                 let answer = raw::unary(&agency.channel, &path, message.into()).await;
@@ -427,7 +475,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 11));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 16));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);

@@ -329,6 +329,7 @@ impl Cast {
             withdraw: Some(ledger::WithdrawConsent {
                 consent: consent.to_be_bytes().to_vec().into(),
                 recipients: Vec::new(),
+                recall: true,
             }),
             evidence: evidence(),
             validate_only: false,

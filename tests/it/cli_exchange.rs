@@ -240,3 +240,57 @@ fn an_agency_signs_with_its_new_key_after_a_rotation() {
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     exchange.ok(COUNCIL, &["policy", "remove", "narrow"]);
 }
+
+#[test]
+fn a_record_is_corrected_disputed_retracted_and_its_recall_answered() {
+    let exchange = Exchange::start(&PARTIES);
+    exchange.agree(&PARTIES.map(|(agency, _)| agency));
+    let template = exchange.ok(COUNCIL, &["record", "template", "leaver-form"]);
+    fs::write(exchange.file("form.json"), template.stdout).unwrap();
+    let published = exchange.ok(COUNCIL, &["record", "publish", "-f", "form.json"]);
+    let (record, client) = (published.text("/record"), published.text("/client"));
+    exchange.ok(SDS, &["record", "watch", "--limit", "1", "-o", "ndjson"]);
+
+    let seen = exchange.ok(COUNCIL, &["client", "who-saw", &client]);
+    assert_eq!(seen.text("/0/recipient"), format!("agencies/{SDS}"));
+    let status = exchange.ok(COUNCIL, &["record", "status", &record]);
+    assert_eq!(status.json().pointer("/disclosures/0/acknowledged"), Some(&Value::Bool(true)));
+
+    let open = ["dispute", "open", &record, "--group", "core", "--reason", "inaccurate"];
+    let dispute = exchange.ok(SDS, &open).text("/name");
+    let bare = exchange.call(COUNCIL, &["record", "correct", "-f", "form.json"]);
+    assert_eq!(bare.code, 2, "{}", bare.stderr);
+    let correct = ["record", "correct", "-f", "form.json", "--supersedes", &record];
+    let corrected = exchange.ok(COUNCIL, &correct).text("/record");
+    let answer = ["dispute", "answer", &dispute, "--answer", "corrected"];
+    assert_eq!(exchange.ok(COUNCIL, &answer).text("/answer"), "corrected");
+    assert_eq!(exchange.ok(SDS, &["dispute", "ls"]).json(), Value::Array(Vec::new()));
+    assert_eq!(
+        exchange.ok(COUNCIL, &["dispute", "ls", "--published", "--all"]).text("/0/name"),
+        dispute
+    );
+
+    let told = exchange.ok(SDS, &["record", "watch", "--limit", "1", "-o", "ndjson"]);
+    assert!(told.stderr.contains("was corrected"), "{}", told.stderr);
+    exchange.ok(COUNCIL, &["record", "retract", &corrected, "--reason", "wrong-person"]);
+    let listed = exchange.ok(SDS, &["recall", "ls"]).json();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
+    assert_eq!(names.len(), 2, "the correction is not answered either: {listed}");
+    let owed = exchange.ok(COUNCIL, &["recall", "ls", "--issued"]).json();
+    assert_eq!(owed.as_array().map(Vec::len), Some(2), "{owed}");
+    for name in &names {
+        exchange.ok(SDS, &["recall", "ack", name.as_str().unwrap(), "--act", "deleted"]);
+    }
+    let owed = exchange.ok(COUNCIL, &["recall", "ls", "--issued", "--record", &record]).json();
+    assert_eq!(owed, Value::Array(Vec::new()));
+    let again =
+        exchange.call(SDS, &["recall", "ack", names[0].as_str().unwrap(), "--act", "deleted"]);
+    assert_eq!(again.code, 6, "{}", again.stderr);
+    assert!(again.stderr.contains("RECALL_WRONG_STATE"), "{}", again.stderr);
+
+    let certificate = exchange.ok(COUNCIL, &["recall", "certificate", &record]);
+    fs::write(exchange.file("certificate.txt"), certificate.text("/certificate")).unwrap();
+    let other = "00".repeat(32);
+    let forged = exchange.call(COUNCIL, &["recall", "verify", "certificate.txt", "--key", &other]);
+    assert_eq!(forged.code, 5, "{}", forged.stderr);
+}

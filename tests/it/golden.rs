@@ -33,8 +33,18 @@ use crate::{
 };
 
 /// The numbers of every kind of command (`concordat.ledger.v1.Command`).
-const KINDS: [std::ops::RangeInclusive<u32>; 8] =
-    [16..=22, 32..=36, 48..=54, 64..=66, 80..=81, 96..=99, 112..=113, 128..=133];
+const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
+    16..=22,
+    32..=36,
+    48..=54,
+    64..=66,
+    80..=81,
+    96..=99,
+    112..=113,
+    128..=133,
+    144..=146,
+    152..=153,
+];
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/v1").join(name)
@@ -70,7 +80,39 @@ fn written() -> World {
     for kind in [Kind::Tick(pb::Tick {}), Kind::ContinueSweep(pb::ContinueSweep {})] {
         let _outcome = world.apply(By::Node, kind);
     }
+    recalls(&mut world, &replaced);
     world
+}
+
+/// A record is taken back after all; the college answers, and doubts what it was sent.
+fn recalls(world: &mut World, record: &[u8]) {
+    let record: bytes::Bytes = record.to_vec().into();
+    let reason = i32::from(pb::RecallReason::AgreementEnded);
+    let retract = pb::RetractRecord { record: record.clone(), reason };
+    let _retracted = world.apply("council", Kind::RetractRecord(retract));
+    let college = world.state.agency_number(&"college".parse().unwrap()).unwrap();
+    let recalls: Vec<bytes::Bytes> =
+        world.state.recalls_waiting(college).map(|id| id.as_bytes().to_vec().into()).collect();
+    let recall = recalls[0].clone();
+    let hand_over = pb::HandOverRecalls { agency: "college".to_owned(), recalls };
+    let _handed_over = world.apply(By::Node, Kind::HandOverRecalls(hand_over));
+    let act = i32::from(pb::RecallAct::Deleted);
+    let acknowledge = pb::AcknowledgeRecall { recall, act, ground: 0 };
+    let _acknowledged = world.apply("college", Kind::AcknowledgeRecall(acknowledge));
+    let open = pb::OpenDispute {
+        record,
+        group: "core".to_owned(),
+        field: String::new(),
+        reason: i32::from(pb::DisputeReason::OutOfDate),
+    };
+    let opened = world.apply("college", Kind::OpenDispute(open));
+    let Ok(Receipt::Answer(Remembered::Dispute(dispute))) = opened else { panic!("{opened:?}") };
+    let answer = pb::AnswerDispute {
+        dispute: dispute.as_bytes().to_vec().into(),
+        answer: i32::from(pb::DisputeAnswer::Kept),
+        keep_reason: i32::from(pb::KeepReason::AsRecorded),
+    };
+    let _answered = world.apply("council", Kind::AnswerDispute(answer));
 }
 
 /// Submits in the purpose of the agreement.
@@ -131,6 +173,7 @@ fn publish(world: &mut World, alias: &[u8], supersedes: &[u8]) -> Vec<u8> {
         groups: owned(&["core", "destination", "support-needs"]),
         content_mac: digest("content"),
         key: vec![3; 16].into(),
+        change: 0,
     };
     match sharing(world, "council", Kind::PublishRecord(publish)) {
         Ok(Receipt::Published { record, .. }) => record.as_bytes().to_vec(),
@@ -219,7 +262,7 @@ fn stops(world: &mut World, consent: Vec<u8>) {
         (By::Operator, Kind::ActivateRules(pb::ActivateRules { version: 1 })),
         (By::Node, Kind::Attest(attest)),
         (By::Agency("council"), {
-            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients })
+            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients, recall: false })
         }),
         (By::Agency("charity"), Kind::EndCaseload(end)),
         (By::Agency("charity"), {
@@ -257,6 +300,7 @@ fn words(outcome: &Outcome) -> String {
         }
         Ok(Receipt::Answer(Remembered::Client(alias))) => format!("client {alias}"),
         Ok(Receipt::Answer(Remembered::Consent(consent))) => format!("consent {consent}"),
+        Ok(Receipt::Answer(Remembered::Dispute(dispute))) => format!("dispute {dispute}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

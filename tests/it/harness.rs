@@ -394,7 +394,7 @@ impl Agency {
     /// Withdraws a consent for every recipient.
     pub(crate) async fn withdraw(&self, consent: ConsentId) {
         let consent = consent.as_bytes().to_vec().into();
-        let withdraw = pb::WithdrawConsent { consent, recipients: Vec::new() };
+        let withdraw = pb::WithdrawConsent { consent, recipients: Vec::new(), recall: false };
         self.submit(Kind::WithdrawConsent(withdraw)).await.unwrap();
     }
 }
@@ -480,6 +480,7 @@ pub(crate) fn draft(form: &concordat::pb::record::v1::LeaverForm) -> RecordDraft
         type_version: 0,
         body: form.encode_to_vec().into(),
         supersedes: String::new(),
+        change: 0,
     }
 }
 

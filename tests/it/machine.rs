@@ -5,4 +5,5 @@ mod client;
 mod consent;
 mod policy;
 mod policy_survey;
+pub(crate) mod recall;
 pub(crate) mod world;

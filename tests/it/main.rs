@@ -33,6 +33,7 @@ mod service_bench;
 mod service_callers;
 mod service_ledger;
 mod service_person;
+mod service_recall;
 mod simulation;
 mod store_rows;
 mod tidy;

@@ -15,6 +15,7 @@ use concordat::{
 use crate::{ledger_samples::Dice, simulation::checks::same_indexes};
 
 mod history;
+mod recalls;
 mod sharing;
 mod twins;
 

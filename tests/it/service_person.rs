@@ -90,7 +90,7 @@ async fn withdraw(served: &Served, party: &Party, name: &str) -> Result<pb::Cons
     let request = pb::WithdrawConsentRequest {
         context: context(),
         request_id: served.request_id(),
-        withdraw: Some(ledger::WithdrawConsent { consent, recipients: Vec::new() }),
+        withdraw: Some(ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: false }),
         evidence: None,
         validate_only: false,
     };

@@ -102,7 +102,7 @@ async fn what_an_agency_may_not_see_changes_no_byte_of_what_it_hears() {
         if dice.below(12) == 0 {
             let step = dice.roll();
             bare.common(step, &mut Pool::default()).await;
-            full.common(step, &mut Pool::default()).await;
+            full.common(step, &mut pool).await;
         }
         if dice.below(3) == 0 {
             full.hidden(dice.roll(), &mut pool).await;

@@ -26,6 +26,7 @@ use crate::{
         output::{Column, Output, words},
     },
     node::{Node, Publication},
+    pb::ledger::v1::VersionChange,
     record::registry::EdgeContext,
 };
 
@@ -126,6 +127,7 @@ impl Source {
             body: valid.body,
             identifiers: valid.identifiers,
             supersedes: None,
+            change: VersionChange::Unspecified,
         };
         let outcome = self.node.publish(&asked, &publication).await;
         let outcome =

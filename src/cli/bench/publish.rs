@@ -319,6 +319,7 @@ impl Drafts {
             type_version: 0,
             body: self.forms.get(place).cloned().unwrap_or_default(),
             supersedes: String::new(),
+            change: 0,
         };
         let request = pb::PublishRecordRequest {
             context: Some(context),

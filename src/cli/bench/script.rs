@@ -171,6 +171,7 @@ impl Script {
             groups: GROUPS.map(str::to_owned).to_vec(),
             content_mac: digest("content"),
             key,
+            change: 0,
         });
         let request = self.request_id();
         command(Some(pb::actor::Who::Agency(name(0))), Some(request), PURPOSE, publish)

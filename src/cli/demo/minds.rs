@@ -133,6 +133,7 @@ impl Play {
         for record in &old {
             hold(!self.college.may_open(record).await?, "a withdrawn record can be opened")?;
         }
+        self.call_back(leavers.len()).await?;
         let [withdrawn, changed] = &leavers;
         teller.say(&format!(
             "{} and {} had said yes, and withdraw it. Then the council publishes a new version of both forms: \
@@ -142,7 +143,24 @@ impl Play {
             withdrawn.name(),
             changed.name(),
         ));
+        teller.say(&format!(
+            "The council asked for both forms back, and {COLLEGE} found two recalls before anything else. It \
+             deletes one form and says so. Of the other it says nothing, so the council's list of unanswered \
+             recalls names {COLLEGE}, with the day on which it was told.",
+        ));
         Ok(())
+    }
+
+    /// The college answers the recalls of the forms that were withdrawn, but for one.
+    async fn call_back(&self, count: usize) -> Result<(), CliError> {
+        let recalls = self.college.recalls().await?;
+        hold(recalls.len() == count, "not every withdrawn form was recalled")?;
+        if let Some(recall) = recalls.first() {
+            self.college.deleted(recall).await?;
+        }
+        let owed = self.council.owed().await?;
+        let defaulters: Vec<_> = owed.iter().map(|recall| recall.recipient.as_str()).collect();
+        hold(defaulters == [format!("agencies/{COLLEGE}")], "the defaulter is not named")
     }
 
     /// One of them says yes once more.

@@ -133,7 +133,9 @@ impl Reading {
             | Kind::Policy(_)
             | Kind::Client(_)
             | Kind::Record(_)
-            | Kind::Subscription(_) => None,
+            | Kind::Subscription(_)
+            | Kind::Recall(_)
+            | Kind::Dispute(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange

@@ -18,7 +18,7 @@ use crate::{
     },
     model::{id::SubscriptionId, limit},
     pb::{
-        ledger::v1 as ledger,
+        ledger::v1::{self as ledger, RecallReason},
         v1::{
             self as pb, GoAwayReason, exchange_service_client::ExchangeServiceClient,
             subscribe_request, subscribe_response,
@@ -163,6 +163,7 @@ impl Watch {
                     words(format!("receiving on {}", place.subscription));
                 }
                 subscribe_response::Kind::Heartbeat(_) => {}
+                subscribe_response::Kind::Recall(recall) => words(recalled(&recall)),
                 subscribe_response::Kind::GoAway(away) => match went_away(away.reason()) {
                     Ok(why) => break Ended::Again(why.to_owned()),
                     Err(error) => return Err(error),
@@ -208,6 +209,17 @@ async fn drain(mut heard: Streaming<pb::SubscribeResponse>) -> Result<(), CliErr
             Ok(Err(status)) => return Err(status.into()),
         }
     }
+}
+
+/// A recall in words; it is listed until it is answered.
+pub(super) fn recalled(recall: &pb::Recall) -> String {
+    let pb::Recall { name, record, client, .. } = recall;
+    let asked = if recall.reason() == RecallReason::Corrected {
+        "was corrected"
+    } else {
+        "is taken back: stop using it"
+    };
+    format!("{record} about {client} {asked}; answer with: concordat recall ack {name} --act ...")
 }
 
 /// Whether to come again, or the error with which to end.

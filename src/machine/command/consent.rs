@@ -44,6 +44,8 @@ pub enum ConsentCommand {
         consent: ConsentId,
         /// For whom; empty for every recipient.
         recipients: BTreeSet<AgencyId>,
+        /// Whether they are asked to stop using what they were sent on it.
+        recall: bool,
     },
 }
 
@@ -139,13 +141,13 @@ impl ConsentCommand {
     }
 
     pub(super) fn withdraw(message: pb::WithdrawConsent) -> Result<Self, Violation> {
-        let pb::WithdrawConsent { consent, recipients } = message;
+        let pb::WithdrawConsent { consent, recipients, recall } = message;
         let consent = ConsentId::from_slice(&consent).map_err(|v| v.inside("consent"))?;
         let recipients = if recipients.is_empty() {
             BTreeSet::new()
         } else {
             names(&recipients, limit::RECIPIENTS_MAX, "recipients")?
         };
-        Ok(Self::Withdraw { consent, recipients })
+        Ok(Self::Withdraw { consent, recipients, recall })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    machine::command::{code, digest, malformed, name, names},
+    machine::command::{code, digest, malformed, name, names, optional_code},
     model::{
         digest::Digest,
         id::{AgreementId, AliasId, ConsentId, FlowId, GroupName, KeyId, RecordId, RecordTypeName},
@@ -44,6 +44,8 @@ pub struct Publish {
     pub content_mac: Digest,
     /// The data key that seals the body.
     pub key: KeyId,
+    /// Whether the version that it replaces was wrong.
+    pub correction: bool,
 }
 
 /// A record to open.
@@ -83,7 +85,12 @@ impl RecordCommand {
             groups,
             content_mac,
             key,
+            change,
         } = message;
+        let change: pb::VersionChange = optional_code(change, "change")?;
+        if supersedes.is_empty() && change != pb::VersionChange::Unspecified {
+            return Err(malformed("change", "a new record changes nothing; name what it replaces"));
+        }
         let code_lists = code_lists_number(&code_lists)
             .ok_or_else(|| malformed("code_lists", "the version is an ISO 8601 date"))?;
         Ok(Self::Publish(Publish {
@@ -98,6 +105,7 @@ impl RecordCommand {
             groups: names(&groups, limit::GROUPS_MAX, "groups")?,
             content_mac: digest(&content_mac, "content_mac")?,
             key: KeyId::from_slice(&key).map_err(|v| v.inside("key"))?,
+            correction: change == pb::VersionChange::Correction,
         }))
     }
 

@@ -185,7 +185,7 @@ fn resolve(state: &State, viewer: AgencyNumber, subject: &Subject) -> Result<Res
                 client: row.client,
                 groups: row.groups,
                 published: row.position,
-                replaced: latest != Some(*id),
+                replaced: latest != Some(*id) || state.retraction(row.first).is_some(),
             })
         }
         Subject::Described { record_type, client, groups } => {

@@ -5,14 +5,17 @@ use crate::{
         Command,
         command::{
             Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
-            consent::ConsentCommand, policy::PolicyCommand, record::RecordCommand,
-            subscription::SubscriptionCommand,
+            consent::ConsentCommand, dispute::DisputeCommand, policy::PolicyCommand,
+            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
         state::{State, client::AliasKind, record::RecordType},
     },
-    model::id::{AgencyId, AgreementId, AliasId, ConsentId, PolicyId, RecordId, SubscriptionId},
+    model::id::{
+        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
+        SubscriptionId,
+    },
 };
 
 /// Something that an entry is about.
@@ -28,6 +31,10 @@ pub enum Resource {
     Record(RecordId),
     /// A consent or refusal.
     Consent(ConsentId),
+    /// A recall.
+    Recall(RecallId),
+    /// A dispute.
+    Dispute(DisputeId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -90,6 +97,20 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
         }
         Kind::Record(RecordCommand::Open(open)) => vec![Resource::Record(open.record)],
         Kind::Subscription(kind) => of_subscription(own, kind),
+        Kind::Recall(kind) => match kind {
+            RecallCommand::Retract { record, .. } => vec![Resource::Record(*record)],
+            RecallCommand::Acknowledge { recall, .. } => vec![Resource::Recall(*recall)],
+            // The node's own.
+            RecallCommand::HandOver { .. } => Vec::new(),
+        },
+        Kind::Dispute(kind) => match kind {
+            DisputeCommand::Open { record, .. } => {
+                let asked = (own.as_str(), command.request_id);
+                let id = DisputeId::derived(&derived_from("concordat.dispute.v1", state, asked));
+                vec![Resource::Dispute(id), Resource::Record(*record)]
+            }
+            DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
+        },
         Kind::Exchange(_) => Vec::new(),
     }
 }
@@ -108,7 +129,9 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Policy(_)
         | Kind::Client(_)
         | Kind::Record(_)
-        | Kind::Subscription(_) => return Vec::new(),
+        | Kind::Subscription(_)
+        | Kind::Recall(_)
+        | Kind::Dispute(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

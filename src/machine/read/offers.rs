@@ -6,7 +6,7 @@ use crate::{
     machine::{
         access::{self, Decision, Question},
         command::subscription::Source,
-        rules::{record::record_id, release::offered},
+        rules::{recall, record::record_id, release::offered},
         state::{
             State,
             agency::AgencyNumber,
@@ -57,19 +57,22 @@ pub fn candidates(
         if count <= found.lines.len() {
             break;
         }
-        let (line, lives) = line(state, number, source, now);
-        if lives { found.lines.push(line) } else { found.stale.push(line) }
+        match line(state, number, source, now) {
+            Some((line, true)) => found.lines.push(line),
+            Some((line, false)) => found.stale.push(line),
+            None => {}
+        }
     }
     found
 }
 
-/// One line, and whether anything of it may flow.
+/// One line, and whether anything of it may flow; `None` while a recall about its client is to be handed over first.
 fn line(
     state: &State,
     number: SubscriptionNumber,
     source: Source,
     now: UnixMillis,
-) -> (pb::ReleaseLine, bool) {
+) -> Option<(pb::ReleaseLine, bool)> {
     let pb_source = match source {
         Source::Queue(place) => pb::release_line::Source::Queue(place),
         Source::Replay(delivery) => pb::release_line::Source::Replay(delivery),
@@ -82,17 +85,20 @@ fn line(
         source: Some(pb_source),
     };
     let (Some(offered), Some(subscription)) = (found, state.subscription(number)) else {
-        return (line, false);
+        return Some((line, false));
     };
-    let Some((latest, row)) = state.latest(offered.first) else { return (line, false) };
-    if latest != offered.record {
-        return (line, false);
+    let Some((latest, row)) = state.latest(offered.first) else { return Some((line, false)) };
+    if latest != offered.record || state.retraction(offered.first).is_some() {
+        return Some((line, false));
+    }
+    if recall::waits(state, subscription.agency, row.client) {
+        return None;
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: offered.groups, ..question };
     line.grants = grants(state, row, &access::decide(state, &question), offered.groups);
     let lives = !line.grants.is_empty();
-    (line, lives)
+    Some((line, lives))
 }
 
 /// The grounds on which a recipient that was sent a record may open it again; none where it may not, or must not know.

@@ -18,7 +18,7 @@ use crate::{
         apply::{Context, Effect},
         command::consent::{Act, ConsentCommand, Scope},
         outcome::{Receipt, Refusal, Remembered},
-        rules::{agreement::flows_in_force, exchange::derived},
+        rules::{agreement::flows_in_force, exchange::derived, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -46,7 +46,7 @@ const GIVEN_AT_MIN: UnixMillis = UnixMillis::new(631_152_000_000);
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
     Record(ConsentId, Box<Consent>),
-    Withdraw(ConsentId, Box<Consent>),
+    Withdraw { id: ConsentId, row: Box<Consent>, recall: bool },
 }
 
 pub(in crate::machine) fn decide(
@@ -69,8 +69,9 @@ pub(in crate::machine) fn decide(
             dates(context.now, act, None)?;
             record(state, context, (scope, act), asked, Said::Refused)
         }
-        ConsentCommand::Withdraw { consent, recipients } => {
-            withdraw(state, context, *consent, recipients)
+        ConsentCommand::Withdraw { consent, recipients, recall } => {
+            let row = Box::new(withdraw(state, context, *consent, recipients)?);
+            Ok(Change::Withdraw { id: *consent, row, recall: *recall })
         }
     }
 }
@@ -98,11 +99,14 @@ pub(in crate::machine) fn perform(
             }
             Receipt::Answer(Remembered::Consent(id))
         }
-        Change::Withdraw(id, row) => {
+        Change::Withdraw { id, row, recall } => {
             let client = row.client;
-            state.put_consent(id, *row);
+            state.put_consent(id, (*row).clone());
             sweep::narrow(state, effects);
             sweep::prune_client(state, client, context.now);
+            if recall {
+                recall::withdrawn(state, context, &row, effects);
+            }
             Receipt::DONE
         }
     }
@@ -251,7 +255,7 @@ fn withdraw(
     context: &Context,
     id: ConsentId,
     recipients: &BTreeSet<AgencyId>,
-) -> Result<Change, Refusal> {
+) -> Result<Consent, Refusal> {
     let caller = context.agency()?;
     let row = state.tables.consents.get(&id).ok_or(Refusal::ConsentUnknown)?;
     let named = [row.recorder, row.publisher].contains(&caller) || row.recipients.contains(&caller);
@@ -273,5 +277,5 @@ fn withdraw(
         let _first = row.withdrawn.entry(recipient).or_insert(context.position);
     }
     row.withdrawn_at = Some(context.now);
-    Ok(Change::Withdraw(id, Box::new(row)))
+    Ok(row)
 }

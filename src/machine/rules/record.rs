@@ -9,7 +9,7 @@ use crate::{
         apply::{Context, Effect},
         command::record::Publish,
         outcome::{Receipt, Refusal},
-        rules::exchange::derived_from,
+        rules::{exchange::derived_from, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
     Known(Receipt),
-    Publish { id: RecordId, row: Box<RecordRow>, client: AliasId },
+    Publish { id: RecordId, row: Box<RecordRow>, client: AliasId, correction: bool },
 }
 
 impl Change {
@@ -99,7 +99,8 @@ pub(in crate::machine) fn decide(
         position: context.position,
         published_at: context.now,
     };
-    Ok(Change::Publish { id, row: Box::new(row), client: publish.client })
+    let (client, correction) = (publish.client, publish.correction);
+    Ok(Change::Publish { id, row: Box::new(row), client, correction })
 }
 
 pub(in crate::machine) fn perform(
@@ -110,9 +111,12 @@ pub(in crate::machine) fn perform(
 ) -> Receipt {
     match change {
         Change::Known(receipt) => receipt,
-        Change::Publish { id, row, client } => {
+        Change::Publish { id, row, client, correction } => {
             let (first, version) = (row.first, row.version);
             state.put_record(id, *row);
+            if correction {
+                recall::corrected(state, context, first, effects);
+            }
             sweep::offer_record(state, first, context.now, effects);
             Receipt::Published { record: id, client, version }
         }
@@ -143,6 +147,9 @@ fn successor(
     }
     if row.client != client {
         return Err(Refusal::ClientDiffers);
+    }
+    if state.retraction(row.first).is_some() {
+        return Err(Refusal::RecordRetracted);
     }
     let first = state.record(row.first).ok_or(Refusal::NotAvailable)?;
     if first.latest != before {

@@ -16,6 +16,7 @@ use crate::{
             subscription::{Line, Release, Source},
         },
         outcome::{Receipt, Refusal},
+        rules::recall,
         state::{
             State,
             agency::{Agency, AgencyNumber},
@@ -27,7 +28,7 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::{AliasId, ClientId, GroupName, KeyId, RecordId},
+        id::{AgreementId, AliasId, ClientId, FlowId, GroupName, KeyId, RecordId},
         limit,
         order::{Position, UnixMillis},
     },
@@ -170,6 +171,9 @@ impl Released {
             return true;
         }
         let Some((latest, row)) = state.latest(self.row.first) else { return false };
+        if state.retraction(self.row.first).is_some() {
+            return false;
+        }
         let question = Question::about(row, self.recipient, self.purpose, now);
         latest == self.record && access::decide(state, &question).groups().covers(self.groups)
     }
@@ -202,6 +206,15 @@ pub(in crate::machine) struct Planned {
     groups: Groups,
     purpose: i32,
     until: UnixMillis,
+    flows: Vec<(AgreementId, u32, FlowId)>,
+}
+
+/// On which flows these groups leave.
+fn flows(decision: &Decision, groups: Groups) -> Vec<(AgreementId, u32, FlowId)> {
+    let concerned = decision.grounds.iter().filter(|ground| !ground.groups.and(groups).is_empty());
+    concerned
+        .map(|ground| (ground.agreement.clone(), ground.version, ground.flow.clone()))
+        .collect()
 }
 
 /// The first date on which a ground of these groups ends by itself.
@@ -253,7 +266,11 @@ fn decide_line(
     if replaces_replay {
         return strike(true); // the newer version comes, or came, by itself
     }
-    if line.record != latest {
+    if state.retraction(row.first).is_some() {
+        return strike(true);
+    }
+    // INVARIANT (recall first): nothing about a client is released before what was recalled of it was handed over.
+    if line.record != latest || recall::waits(state, subscription.agency, row.client) {
         return strike(false);
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
@@ -267,8 +284,8 @@ fn decide_line(
         return strike(false);
     }
     let (purpose, until) = (subscription.purpose, until(&decision, groups));
-    let (record, row) = (latest, row.clone());
-    Verdict::Release(line.source, Planned { record, row, groups, purpose, until })
+    let (record, row, flows) = (latest, row.clone(), flows(&decision, groups));
+    Verdict::Release(line.source, Planned { record, row, groups, purpose, until, flows })
 }
 
 /// What a source offers: a record, the version it means, and the groups that the subscription does not hold yet.
@@ -354,13 +371,15 @@ pub(in crate::machine) fn decide_open(
     if row.publisher == reader {
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
-        let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
+        let (record, row, flows) = (open.record, row.clone(), Vec::new());
+        let planned = Planned { record, row, groups, purpose, until, flows };
         return Ok(Change::Open { planned, via: None });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
     let sent = state.tables.disclosures.contains(&(row.first, reader));
     let (latest, _) = state.latest(row.first).ok_or(Refusal::NotAvailable)?;
-    if !sent || latest != open.record {
+    let retracted = state.retraction(row.first).is_some();
+    if !sent || latest != open.record || retracted || recall::waits(state, reader, row.client) {
         return Err(Refusal::NotAvailable);
     }
     let question = Question::about(row, reader, purpose, context.now);
@@ -370,7 +389,8 @@ pub(in crate::machine) fn decide_open(
         return Err(Refusal::NotAvailable);
     }
     let until = until(&decision, groups);
-    let planned = Planned { record: open.record, row: row.clone(), groups, purpose, until };
+    let (record, row, flows) = (open.record, row.clone(), flows(&decision, groups));
+    let planned = Planned { record, row, groups, purpose, until, flows };
     Ok(Change::Open { planned, via: Some(reader) })
 }
 
@@ -457,7 +477,7 @@ fn release(
     planned: Planned,
     (recipient, delivery): (AgencyNumber, Option<(SubscriptionNumber, u64)>),
 ) -> Released {
-    let Planned { record, row, groups, purpose, until } = planned;
+    let Planned { record, row, groups, purpose, until, flows } = planned;
     if let Some((number, delivery)) = delivery {
         deliver(state, number, delivery, (record, row.first, groups));
     }
@@ -465,7 +485,7 @@ fn release(
     let (version, supersedes) = if own {
         (row.version, None)
     } else {
-        disclose(state, context, (row.first, recipient), (record, groups))
+        disclose(state, context, (row.first, recipient), (record, groups, purpose, flows))
     };
     let alias = shown_alias(state, context, (recipient, row.client, own), delivery);
     let names = state.record_type(row.record_type).map(|known| known.names_of(groups));
@@ -527,23 +547,41 @@ fn disclose(
     state: &mut State,
     context: &Context,
     key: (RecordId, AgencyNumber),
-    (record, groups): (RecordId, Groups),
+    (record, groups, purpose, flows): (RecordId, Groups, i32, Vec<(AgreementId, u32, FlowId)>),
 ) -> (u32, Option<RecordId>) {
     let before = state.tables.disclosures.get(&key).cloned();
-    let position = context.position;
-    let (row, supersedes) = match before {
-        None => (DisclosureRow { record, groups, versions: 1, before: None, position }, None),
-        Some(row) if row.record == record => {
-            let supersedes = row.before;
-            (DisclosureRow { groups: row.groups.with(groups), position, ..row }, supersedes)
-        }
+    let (position, at) = (context.position, context.now);
+    let fresh = DisclosureRow {
+        record,
+        groups,
+        versions: 1,
+        before: None,
+        position,
+        releases: 1,
+        unsent: 0,
+        recalls: 0,
+        first_at: at,
+        at,
+        purpose,
+        flows,
+    };
+    let row = match before {
+        None => fresh,
         Some(row) => {
-            let versions = row.versions.saturating_add(1);
-            let groups = row.groups.with(groups);
-            let before = Some(row.record);
-            (DisclosureRow { record, groups, versions, before, position }, before)
+            let newer = row.record != record;
+            DisclosureRow {
+                groups: row.groups.with(groups),
+                versions: row.versions.saturating_add(u32::from(newer)),
+                before: if newer { Some(row.record) } else { row.before },
+                releases: row.releases.saturating_add(1),
+                unsent: row.unsent,
+                recalls: row.recalls,
+                first_at: row.first_at,
+                ..fresh
+            }
         }
     };
+    let supersedes = row.before;
     let version = row.versions;
     state.tables.disclosures.put(&mut state.journal, key, row);
     (version, supersedes)

@@ -39,7 +39,9 @@ pub(in crate::machine) fn verify(
         | Kind::Policy(_)
         | Kind::Client(_)
         | Kind::Record(_)
-        | Kind::Subscription(_) => None,
+        | Kind::Subscription(_)
+        | Kind::Recall(_)
+        | Kind::Dispute(_) => None,
     };
     let keys = brought.as_ref().or(agency.keys.as_ref()).ok_or(Refusal::AgencyNotEnrolled)?;
     let statement = command.signed.statement(state.ledger(), &agency.id, command.request_id);

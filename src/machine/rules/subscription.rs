@@ -10,6 +10,7 @@ use crate::{
         apply::{Context, Effect},
         command::subscription::SubscriptionCommand,
         outcome::{Receipt, Refusal},
+        rules::recall,
         state::{
             State,
             agency::AgencyNumber,
@@ -104,6 +105,7 @@ pub(in crate::machine) fn perform(
         }
         Change::NotSent(number, deliveries) => {
             for delivery in deliveries {
+                unsent(state, (number, delivery), effects);
                 take_back(state, context, (number, delivery), None);
             }
             settle(state, number, 0);
@@ -192,6 +194,28 @@ fn replays_after(row: &Subscription, after: u64) -> Vec<(u64, u64)> {
         }
     }
     replays
+}
+
+/// Notes in the disclosure that a delivery did not leave, once. One that was repeated since does not count for itself.
+fn unsent(
+    state: &mut State,
+    (number, delivery): (SubscriptionNumber, u64),
+    effects: &mut Vec<Effect>,
+) {
+    let Some(agency) = state.subscription(number).map(|row| row.agency) else { return };
+    let Some(row) = state.tables.deliveries.get(&(number, delivery)).cloned() else { return };
+    match row.fate {
+        Fate::Sent => {}
+        Fate::Repeated => {
+            let journal = &mut state.journal;
+            let key = (number, delivery);
+            state.tables.deliveries.change(journal, &key, |row| row.fate = Fate::NotSent);
+        }
+        Fate::NotSent | Fate::Refused => return,
+    }
+    if let Some(first) = state.record(row.record).map(|record| record.first) {
+        recall::did_not_leave(state, (first, agency), effects);
+    }
 }
 
 /// Takes a delivery back: the subscription no longer holds its groups, and it comes again, unless it was refused too

@@ -8,7 +8,7 @@ use crate::{
     machine::{State, state::agency::AgencyNumber},
     model::{
         digest::Digest,
-        id::{ClientId, GroupName, KeyId, RecordId, RecordTypeName},
+        id::{AgreementId, ClientId, FlowId, GroupName, KeyId, RecordId, RecordTypeName},
         order::{Position, UnixMillis},
     },
 };
@@ -173,6 +173,27 @@ pub struct DisclosureRow {
     pub before: Option<RecordId>,
     /// The entry of the last release.
     pub position: Position,
+    /// How many times anything was released.
+    pub releases: u32,
+    /// How many of those did not leave.
+    pub unsent: u32,
+    /// How many recalls were made of it.
+    pub recalls: u32,
+    /// When anything was first released.
+    pub first_at: UnixMillis,
+    /// When anything was last released.
+    pub at: UnixMillis,
+    /// For what, the last time (`Purpose`).
+    pub purpose: i32,
+    /// On which flows, the last time.
+    pub flows: Vec<(AgreementId, u32, FlowId)>,
+}
+
+impl DisclosureRow {
+    /// Whether anything left, as far as the ledger says.
+    pub const fn left(&self) -> bool {
+        self.unsent < self.releases
+    }
 }
 
 impl State {
@@ -195,6 +216,15 @@ impl State {
     pub fn latest(&self, first: RecordId) -> Option<(RecordId, &RecordRow)> {
         let latest = self.record(first)?.latest;
         Some((latest, self.record(latest)?))
+    }
+
+    /// To whom anything of a record (first version) was released, and what, in the order of the recipients' numbers.
+    pub fn disclosures_of(
+        &self,
+        first: RecordId,
+    ) -> impl Iterator<Item = (AgencyNumber, &DisclosureRow)> {
+        let range = (first, AgencyNumber::MIN)..=(first, AgencyNumber::MAX);
+        self.tables.disclosures.range(range).map(|((_, recipient), row)| (*recipient, row))
     }
 
     /// The records (first versions) about a client, in the order of their ids.

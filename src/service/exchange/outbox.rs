@@ -21,7 +21,7 @@ use crate::{
     model::limit,
     node::Node,
     pb::v1::{
-        Delivery, GoAwayReason, SubscribeGoAway, SubscribeHeartbeat, SubscribeResponse,
+        Delivery, GoAwayReason, Recall, SubscribeGoAway, SubscribeHeartbeat, SubscribeResponse,
         SubscribeStarted, subscribe_response::Kind,
     },
     service::exchange::shown::Line,
@@ -33,6 +33,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// The batch is gone, or the window has room.
     room: Notify,
+    /// The recalls are gone.
+    told: Notify,
     /// Nobody takes anything any more.
     gone: Notify,
 }
@@ -42,6 +44,7 @@ struct Waiting {
     waker: Option<Waker>,
     started: Option<SubscribeStarted>,
     heartbeat: bool,
+    recalls: VecDeque<Recall>,
     batch: VecDeque<Line>,
     window: usize,
     outstanding: BTreeSet<u64>,
@@ -68,7 +71,13 @@ impl Waiting {
 impl Outbox {
     pub(super) fn new(node: Node, window: usize, started: SubscribeStarted) -> Self {
         let waiting = Waiting { window, started: Some(started), ..Waiting::default() };
-        Self { node, waiting: Mutex::new(waiting), room: Notify::new(), gone: Notify::new() }
+        Self {
+            node,
+            waiting: Mutex::new(waiting),
+            room: Notify::new(),
+            told: Notify::new(),
+            gone: Notify::new(),
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -98,6 +107,42 @@ impl Outbox {
             waiting.batch.extend(lines);
             waiting.wake();
         }
+    }
+
+    /// Waits until the recalls put before are gone.
+    pub(super) async fn told(&self) {
+        while !self.waiting().recalls.is_empty() {
+            self.told.notified().await;
+        }
+    }
+
+    /// Puts recalls. They leave before any delivery that waits, and count for no window.
+    pub(super) fn recall(&self, recalls: Vec<Recall>) {
+        let mut waiting = self.waiting();
+        if !waiting.closed {
+            waiting.recalls.extend(recalls);
+            waiting.wake();
+        }
+    }
+
+    /// Drops the lines that may not leave any more, without waiting until it is their turn.
+    pub(super) fn sift(&self) {
+        let dropped = {
+            let mut waiting = self.waiting();
+            let mut dropped = Vec::new();
+            for line in mem::take(&mut waiting.batch) {
+                if self.node.may_leave(&line.released) {
+                    waiting.batch.push_back(line);
+                } else {
+                    dropped.push(line);
+                }
+            }
+            if waiting.batch.is_empty() {
+                self.room.notify_one();
+            }
+            dropped
+        };
+        self.give_up(dropped);
     }
 
     /// Takes the acknowledgement of everything up to `delivery`.
@@ -139,6 +184,7 @@ impl Outbox {
         let batch = {
             let mut waiting = self.waiting();
             waiting.closed = true;
+            waiting.recalls.clear();
             mem::take(&mut waiting.batch)
         };
         self.give_up(batch);
@@ -176,6 +222,12 @@ impl Outbox {
         }
         if mem::take(&mut waiting.heartbeat) {
             return said(Kind::Heartbeat(SubscribeHeartbeat {}));
+        }
+        if let Some(recall) = waiting.recalls.pop_front() {
+            if waiting.recalls.is_empty() {
+                self.told.notify_one();
+            }
+            return said(Kind::Recall(recall));
         }
         if let Some(delivery) = self.next_delivery(waiting) {
             return said(Kind::Delivery(delivery));

@@ -15,7 +15,10 @@ use crate::{
         violation::Violation,
     },
     node::{Asked, Publication},
-    pb::v1::{PublishReceipt, Reason, RecordDraft},
+    pb::{
+        ledger::v1::VersionChange,
+        v1::{PublishReceipt, Reason, RecordDraft},
+    },
     record::registry::{EdgeContext, RecordType, ValidRecord},
     service::{act, caller::Caller, decision, exchange::Exchange, name, status, time},
 };
@@ -46,6 +49,7 @@ struct Draft {
     type_version: u32,
     body: Bytes,
     supersedes: Option<RecordId>,
+    change: VersionChange,
 }
 
 impl Exchange {
@@ -77,7 +81,7 @@ impl Exchange {
         draft: Draft,
         validate_only: bool,
     ) -> Result<Publication, Status> {
-        let Draft { record_type, type_version, body, supersedes } = draft;
+        let Draft { record_type, type_version, body, supersedes, change } = draft;
         let known = self.node().registry().record_type(&record_type);
         let known = known
             .filter(|known| type_version == 0 || type_version == known.version())
@@ -105,6 +109,7 @@ impl Exchange {
             body,
             identifiers,
             supersedes,
+            change,
         })
     }
 
@@ -168,7 +173,8 @@ const TYPE_UNKNOWN: &str = "the record type, or this version of it, is not known
 
 /// Parses a draft's own fields.
 fn draft(draft: RecordDraft) -> Result<Draft, Status> {
-    let RecordDraft { record_type, type_version, body, supersedes } = draft;
+    let RecordDraft { record_type, type_version, body, supersedes, change } = draft;
+    let change = change_of(change, supersedes.is_empty());
     let record_type = record_type
         .parse::<RecordTypeName>()
         .map_err(|violation| violation.inside("record.record_type"));
@@ -180,15 +186,28 @@ fn draft(draft: RecordDraft) -> Result<Draft, Status> {
         1..=BODY_BYTES_MAX => Ok(()),
         _ => Err(Violation::new(BODY, "OUT_OF_RANGE", "a body has 1 to 262,144 bytes")),
     };
-    match (record_type, supersedes, size) {
-        (Ok(record_type), Ok(supersedes), Ok(())) => {
-            Ok(Draft { record_type, type_version, body, supersedes })
+    match (record_type, supersedes, change, size) {
+        (Ok(record_type), Ok(supersedes), Ok(change), Ok(())) => {
+            Ok(Draft { record_type, type_version, body, supersedes, change })
         }
-        (record_type, supersedes, size) => {
-            let violations = [record_type.err(), supersedes.err(), size.err()];
+        (record_type, supersedes, change, size) => {
+            let violations = [record_type.err(), supersedes.err(), change.err(), size.err()];
             Err(status::malformed(&violations.into_iter().flatten().collect::<Vec<_>>()))
         }
     }
+}
+
+/// What a version is to the one that it replaces.
+fn change_of(change: i32, new: bool) -> Result<VersionChange, Violation> {
+    let field = "record.change";
+    let change = VersionChange::try_from(change).map_err(|_| {
+        Violation::new(field, "UNKNOWN_CODE", "the code is not one of the published ones")
+    })?;
+    if new && change != VersionChange::Unspecified {
+        let text = "a new record changes nothing; name the version that it replaces";
+        return Err(Violation::new(field, "NOT_HERE", text));
+    }
+    Ok(change)
 }
 
 /// The violations of a body, as the request's sender sees them.

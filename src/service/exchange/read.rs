@@ -32,7 +32,7 @@ use crate::{
             shown::{self, Line},
         },
         gate::GateTicket,
-        name,
+        name, recall,
         status::{self, Denied},
     },
 };
@@ -84,11 +84,14 @@ impl Exchange {
         let begun = node.subscribe(&asked, &id, None).await.map_err(status::failed)?;
         let mut deliveries =
             begun.map_err(|refusal| not_begun(refusal, "subscription", &decision_id))?;
+        let recalls = recall::pulled(node, caller).await.map_err(|fault| status::faulty(&fault))?;
         let outgoing = deliveries.take(credit).await.map_err(ended)?;
         let lines = shown::lines(node, (agency, &id), outgoing);
         let lines = lines.map_err(|fault| status::faulty(&fault))?;
-        let (released, deliveries) = within(node, lines);
-        let mut response = Response::new(PullRecordsResponse { deliveries, decision_id });
+        let bytes = recalls.iter().map(|recall| recall.encoded_len().saturating_add(8)).sum();
+        let (released, deliveries) = within(node, lines, bytes);
+        let pulled = PullRecordsResponse { deliveries, decision_id, recalls };
+        let mut response = Response::new(pulled);
         response.extensions_mut().insert(GateTicket(released));
         Ok(response)
     }
@@ -130,8 +133,7 @@ impl Exchange {
 }
 
 /// The deliveries that one answer can hold. The rest did not leave, and comes with a later answer.
-fn within(node: &Node, lines: Vec<Line>) -> (Vec<Released>, Vec<Delivery>) {
-    let mut bytes = 0_usize;
+fn within(node: &Node, lines: Vec<Line>, mut bytes: usize) -> (Vec<Released>, Vec<Delivery>) {
     let (mut released, mut deliveries, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         // Eight bytes more for the field's tag and length.

@@ -24,7 +24,7 @@ use crate::{
         id::{AgencyId, SubscriptionId},
         violation::Violation,
     },
-    node::{Asked, Deliveries, Ended, Node},
+    node::{Asked, Deliveries, Ended, Inbox, Node},
     pb::v1::{
         GoAwayReason, SubscribeAcknowledge, SubscribeRequest, SubscribeWindow,
         subscribe_request::Kind,
@@ -39,6 +39,7 @@ use crate::{
             shown,
             subscribe::window_of,
         },
+        recall,
         status::{self, Denied},
     },
 };
@@ -76,11 +77,13 @@ impl Reader {
     /// Runs until the stream has ended.
     pub(super) async fn run(self, requests: Streaming<SubscribeRequest>, deliveries: Deliveries) {
         let _open = deliveries.stream();
+        let inbox = deliveries.inbox();
         let mut listening = pin!(self.listen(requests).fuse());
         let mut acknowledging = pin!(self.acknowledge().fuse());
         let ending = {
             let mut gone = pin!(self.outbox.gone());
             let mut supplying = pin!(self.supply(deliveries));
+            let mut recalling = pin!(self.recall(inbox));
             let mut watching = pin!(self.watch());
             tokio::select! {
                 biased;
@@ -88,6 +91,7 @@ impl Reader {
                 ending = &mut listening => ending,
                 ending = &mut acknowledging => ending,
                 ending = &mut watching => ending,
+                ending = &mut recalling => ending,
                 ending = &mut supplying => ending,
             }
         };
@@ -148,6 +152,28 @@ impl Reader {
             match shown::lines(&self.node, (&self.agency, &self.id), released) {
                 Ok(lines) => self.outbox.put(lines),
                 Err(fault) => return Ending::Failed(status::faulty(&fault)),
+            }
+        }
+    }
+
+    /// Puts recalls before the subscriber: first those that it has not answered, then whatever comes. Once they stand
+    /// before everything else that waits to leave here, the ledger is told so.
+    async fn recall(&self, mut inbox: Inbox) -> Ending {
+        loop {
+            self.outbox.told().await;
+            let recalls = match inbox.next().await {
+                Ok(recalls) => recalls,
+                Err(fault) => return self.ended(Ended::Fault(fault)),
+            };
+            // What waits here and may not leave never reached the subscriber, which is then told of no recall of it.
+            self.outbox.sift();
+            if let Err(fault) = self.node.settle_not_sent().await {
+                return self.ended(Ended::Fault(fault));
+            }
+            let viewer = self.session.caller().viewer();
+            self.outbox.recall(recall::messages(&self.node, viewer, &recalls));
+            if let Err(fault) = self.node.hand_over(&self.agency, &recalls).await {
+                return self.ended(Ended::Fault(fault));
             }
         }
     }

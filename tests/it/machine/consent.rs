@@ -64,6 +64,7 @@ fn withdrawn(consent: ConsentId, recipients: &[&str]) -> Kind {
     Kind::WithdrawConsent(pb::WithdrawConsent {
         consent: consent.as_bytes().to_vec().into(),
         recipients: owned(recipients),
+        recall: false,
     })
 }
 

@@ -135,7 +135,44 @@ impl History {
             18 => self.operator(),
             19 => self.again(),
             20 => self.wait(),
+            21 => self.recall(),
             _ => self.own(),
+        }
+    }
+
+    /// A retraction, a hand-over, an answer, or a dispute.
+    fn recall(&mut self) {
+        let records = self.records.clone();
+        let record = self.one_of(&records).into();
+        let name = self.pick(&["college", "charity"]).to_owned();
+        let state = &self.world.state;
+        let agency = state.agency_number(&name.parse().unwrap());
+        let waiting = agency.map(|agency| state.recalls_waiting(agency).collect::<Vec<_>>());
+        let waiting: Vec<_> =
+            waiting.unwrap_or_default().iter().map(|id| id.as_bytes().to_vec()).collect();
+        let by = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        match self.dice.below(6) {
+            0 => self.act(by, Kind::RetractRecord(pb::RetractRecord { record, reason: 2 })),
+            1 | 2 => {
+                let recalls = vec![self.one_of(&waiting).into()];
+                let kind = Kind::HandOverRecalls(pb::HandOverRecalls { agency: name, recalls });
+                let _outcome = self.world.apply(By::Node, kind);
+            }
+            3 => {
+                let recall = self.one_of(&waiting).into();
+                let acknowledge = pb::AcknowledgeRecall { recall, act: 1, ground: 0 };
+                self.act(by, Kind::AcknowledgeRecall(acknowledge));
+            }
+            4 => {
+                let group = "core".to_owned();
+                let open = pb::OpenDispute { record, group, field: String::new(), reason: 1 };
+                self.act(by, Kind::OpenDispute(open));
+            }
+            _ => {
+                let dispute = record;
+                let answer = pb::AnswerDispute { dispute, answer: 2, keep_reason: 1 };
+                self.act(by, Kind::AnswerDispute(answer));
+            }
         }
     }
 
@@ -195,6 +232,7 @@ impl History {
         let records = self.records.clone();
         let replaces = self.dice.below(2) == 0 && !records.is_empty();
         let supersedes = if replaces { self.one_of(&records) } else { Vec::new() };
+        let change = if replaces { i32::try_from(self.dice.below(3)).unwrap() } else { 0 };
         let publish = pb::PublishRecord {
             record_type: LEAVER_FORM.to_owned(),
             type_version: 1,
@@ -204,6 +242,7 @@ impl History {
             groups: self.groups(),
             content_mac: digest("content"),
             key: key.into(),
+            change,
         };
         self.act(name, Kind::PublishRecord(publish));
     }
@@ -245,7 +284,11 @@ impl History {
         let consents = self.consents.clone();
         let kind = if self.dice.below(3) == 0 {
             let consent = self.one_of(&consents).into();
-            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() })
+            Kind::WithdrawConsent(pb::WithdrawConsent {
+                consent,
+                recipients: Vec::new(),
+                recall: self.dice.below(2) == 0,
+            })
         } else {
             let scope = Some(pb::ConsentScope {
                 client: self.alias(by).into(),

@@ -69,7 +69,11 @@ impl Pair {
 
     async fn withdraw(&self, consent: ConsentId) {
         let consent = consent.as_bytes().to_vec().into();
-        let kind = Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() });
+        let kind = Kind::WithdrawConsent(pb::WithdrawConsent {
+            consent,
+            recipients: Vec::new(),
+            recall: false,
+        });
         assert_eq!(self.submit(kind).await, Ok(Receipt::DONE));
     }
 

@@ -330,6 +330,7 @@ impl Twin {
             1 => Kind::WithdrawConsent(pb::WithdrawConsent {
                 consent: bytes,
                 recipients: Vec::new(),
+                recall: self.dice.below(2) == 0,
             }),
             2 => Kind::OpenCaseload(pb::OpenCaseload { client: bytes }),
             3 => Kind::ConfirmCaseload(pb::ConfirmCaseload { client: bytes, agency }),

@@ -96,7 +96,11 @@ async fn withdraw(story: &Story, dice: &mut Dice, name: &'static str) {
         own[usize::try_from(dice.below(count)).unwrap()].1
     };
     let consent = consent.as_bytes().to_vec().into();
-    let kind = Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() });
+    let kind = Kind::WithdrawConsent(pb::WithdrawConsent {
+        consent,
+        recipients: Vec::new(),
+        recall: false,
+    });
     let _outcome = story.ask(dice, name, What::Submit(kind)).await;
 }
 

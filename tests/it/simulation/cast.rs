@@ -261,6 +261,7 @@ pub(crate) fn publication(
         body: form.encode_to_vec().into(),
         identifiers,
         supersedes,
+        change: pb::VersionChange::Unspecified,
     }
 }
 

@@ -90,6 +90,8 @@ pub(crate) fn same_indexes(one: &State, other: &State) {
     same!(agency_numbers certificates type_numbers flows consents_by_client alias_of);
     same!(records_by_client records_by_publisher key_of subscription_numbers);
     same!(policies_by_agency queued requests_by_age agreement_ends);
+    same!(recalls_of recalls_issued recalls_to recalls_open recalls_waiting clients_waiting);
+    same!(disputes_by disputes_about);
 }
 
 /// G9: no request has its effect twice, and every repetition gets the first answer.

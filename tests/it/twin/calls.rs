@@ -55,7 +55,7 @@ impl Pool {
     /// Takes the names out of what alder heard.
     pub(super) fn learn(&mut self, found: &[String]) {
         for text in found {
-            let known = ["records/", "clients/", "consents/"];
+            let known = ["records/", "clients/", "consents/", "recalls/", "disputes/"];
             if known.iter().any(|collection| text.starts_with(collection)) {
                 self.own.push_back(text.clone());
             } else if 60 < text.len() && !text.contains(' ') {
@@ -143,7 +143,8 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         57..=68 => consents(dice, pool, world),
         69..=78 => policies(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
-        85..=90 => lists(dice),
+        85..=88 => recalls(dice, pool),
+        89..=90 => lists(dice),
         91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
             None => lists(dice),
@@ -378,10 +379,12 @@ fn consents(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         }
         3 => {
             let consent = pool.bytes(dice, "consents");
+            let withdraw =
+                ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: false };
             let request = pb::WithdrawConsentRequest {
                 context: context(),
                 request_id,
-                withdraw: Some(ledger::WithdrawConsent { consent, recipients: Vec::new() }),
+                withdraw: Some(withdraw),
                 evidence: None,
                 validate_only,
             };
@@ -403,6 +406,95 @@ fn consents(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
                 page_token: String::new(),
             };
             of("ConsentService/ListConsents", &request)
+        }
+    }
+}
+
+/// Recalls, disputes and disclosures.
+fn recalls(dice: &mut Dice, pool: &mut Pool) -> Call {
+    let (context, page_size, page_token) = (context(), 3, String::new());
+    let request_id = pool.request(dice);
+    let validate_only = dice.below(4) == 0;
+    match dice.below(10) {
+        0 => {
+            let retract = ledger::RetractRecord { record: pool.bytes(dice, "records"), reason: 1 };
+            let retract = Some(retract);
+            let request = pb::RetractRecordRequest { context, request_id, retract, validate_only };
+            of("RecallService/RetractRecord", &request)
+        }
+        1 => {
+            let acknowledged_too = dice.below(2) == 0;
+            let request =
+                pb::ListRecallsRequest { context, acknowledged_too, page_size, page_token };
+            of("RecallService/ListRecalls", &request)
+        }
+        2 => {
+            let recall = pool.bytes(dice, "recalls");
+            let acknowledge = Some(ledger::AcknowledgeRecall { recall, act: 1, ground: 0 });
+            let request =
+                pb::AcknowledgeRecallRequest { context, request_id, acknowledge, validate_only };
+            of("RecallService/AcknowledgeRecall", &request)
+        }
+        3 => {
+            let record =
+                if dice.below(2) == 0 { String::new() } else { pool.name(dice, "records") };
+            let request = pb::ListIssuedRecallsRequest {
+                context,
+                record,
+                acknowledged_too: true,
+                page_size,
+                page_token,
+            };
+            of("RecallService/ListIssuedRecalls", &request)
+        }
+        4 => {
+            let record = pool.name(dice, "records");
+            let request = pb::GetDisposalCertificateRequest { context, record };
+            of("RecallService/GetDisposalCertificate", &request)
+        }
+        5 => {
+            let record = pool.name(dice, "records");
+            let request = pb::GetRecordStatusRequest { context, record, reason: 1 };
+            of("DisclosureService/GetRecordStatus", &request)
+        }
+        6 => {
+            let client = pool.name(dice, "clients");
+            let request =
+                pb::ListDisclosuresRequest { context, client, reason: 1, page_size, page_token };
+            of("DisclosureService/ListDisclosures", &request)
+        }
+        _ => disputes(dice, pool, (request_id, validate_only)),
+    }
+}
+
+fn disputes(dice: &mut Dice, pool: &mut Pool, (request_id, validate_only): (String, bool)) -> Call {
+    let (context, evidence) = (context(), None);
+    match dice.below(3) {
+        0 => {
+            let (record, group) = (pool.bytes(dice, "records"), "core".to_owned());
+            let field = "core.status".to_owned();
+            let open = Some(ledger::OpenDispute { record, group, field, reason: 1 });
+            let request =
+                pb::OpenDisputeRequest { context, request_id, open, evidence, validate_only };
+            of("DisputeService/OpenDispute", &request)
+        }
+        1 => {
+            let dispute = pool.bytes(dice, "disputes");
+            let answer = Some(ledger::AnswerDispute { dispute, answer: 2, keep_reason: 1 });
+            let request =
+                pb::AnswerDisputeRequest { context, request_id, answer, evidence, validate_only };
+            of("DisputeService/AnswerDispute", &request)
+        }
+        _ => {
+            let published = dice.below(2) == 0;
+            let request = pb::ListDisputesRequest {
+                context,
+                published,
+                answered_too: true,
+                page_size: 3,
+                page_token: String::new(),
+            };
+            of("DisputeService/ListDisputes", &request)
         }
     }
 }

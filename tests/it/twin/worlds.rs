@@ -11,12 +11,15 @@ use concordat::{
     machine::{Receipt, State, outcome::Remembered, read::offers},
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, RecordId},
+        id::{AliasId, ConsentId, RecallId, RecordId},
     },
     node::{Asked, Who, statement},
     pb::{
         ledger::v1::{self as ledger, AgencyKind, Purpose, command::Kind},
-        v1::{self as pb, subscribe_request, subscribe_response},
+        v1::{
+            self as pb, recall_service_client::RecallServiceClient, subscribe_request,
+            subscribe_response,
+        },
     },
 };
 use prost::Message;
@@ -149,12 +152,42 @@ impl World {
         Ok(answers)
     }
 
+    /// Alder's recalls, answered, so that what follows does not depend on when each is put before it.
+    async fn recalls(&self) -> Vec<pb::SubscribeResponse> {
+        let mut recalls = RecallServiceClient::new(self.alder.channel.clone());
+        let request = pb::ListRecallsRequest {
+            context: context(),
+            acknowledged_too: false,
+            page_size: 100,
+            page_token: String::new(),
+        };
+        let listed = recalls.list_recalls(request).await.unwrap().into_inner().recalls;
+        for recall in &listed {
+            let id: RecallId = recall.name.strip_prefix("recalls/").unwrap().parse().unwrap();
+            let request = pb::AcknowledgeRecallRequest {
+                context: context(),
+                request_id: self.alder.request(),
+                acknowledge: Some(ledger::AcknowledgeRecall {
+                    recall: id.as_bytes().to_vec().into(),
+                    act: i32::from(ledger::RecallAct::Deleted),
+                    ground: 0,
+                }),
+                validate_only: false,
+            };
+            recalls.acknowledge_recall(request).await.unwrap();
+        }
+        let heard =
+            |recall| pb::SubscribeResponse { kind: Some(subscribe_response::Kind::Recall(recall)) };
+        listed.into_iter().map(heard).collect()
+    }
+
     /// Reads what alder may have now on a stream, leaves, and acknowledges it.
     ///
     /// The window holds just what is read: with room left, how much more is released before alder has left would be a
     /// matter of time, not of the seed.
     pub(super) async fn stream(&mut self, pool: &mut Pool) -> Vec<pb::SubscribeResponse> {
         self.exchange.at_rest().await;
+        let mut all = self.recalls().await;
         let expected = self.waiting().min(8);
         let start = pb::SubscribeRequest {
             context: context(),
@@ -169,7 +202,7 @@ impl World {
         send.send(start).await.unwrap();
         let requests = tokio_stream::wrappers::ReceiverStream::new(receive);
         let mut stream = self.alder.exchange().subscribe(requests).await.unwrap().into_inner();
-        let mut all = vec![stream.message().await.unwrap().unwrap()];
+        all.push(stream.message().await.unwrap().unwrap());
         let mut cursor = String::new();
         for _ in 0..expected {
             let response = stream.message().await.unwrap().unwrap();
@@ -235,6 +268,9 @@ impl World {
                 drop(self.cedar.submit(Kind::OpenCaseload(open)).await);
             }
         }
+        // Alder rightly sees when what it published was delivered, so it is delivered in both.
+        let pulled = pull(&self.shadow_skills).await;
+        pool.cursors.extend(pulled);
         self.exchange.at_rest().await;
     }
 
@@ -296,8 +332,6 @@ impl World {
                 if let Some(consent) = self.consents.pop() {
                     withdraw(pine, consent).await;
                 }
-                let pulled = pull(&self.shadow_skills).await;
-                pool.cursors.extend(pulled);
             }
         }
         self.exchange.at_rest().await;
@@ -339,7 +373,7 @@ async fn publish(
 /// Withdraws a consent, unless its recipient did so before.
 async fn withdraw(agency: &Agency, consent: ConsentId) {
     let consent = consent.as_bytes().to_vec().into();
-    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new() };
+    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: true };
     drop(agency.submit(Kind::WithdrawConsent(withdraw)).await);
 }
 

@@ -83,12 +83,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Withdraws a consent for all whom it names.
+    /// Withdraws a consent for all whom it names, and asks for what they were sent on it.
     pub(in super::super) async fn withdraw(&self, consent: &str) -> Result<(), CliError> {
         let id: crate::model::id::ConsentId = crate::cli::name::id("consents", consent)?;
         let withdraw = ledger::WithdrawConsent {
             consent: Bytes::copy_from_slice(id.as_bytes()),
             recipients: Vec::new(),
+            recall: true,
         };
         let request = pb::WithdrawConsentRequest {
             context: self.context(Purpose::Administration),

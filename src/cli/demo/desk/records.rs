@@ -12,7 +12,7 @@ use crate::{
         ledger::v1::{self as ledger, Purpose},
         v1::{
             self as pb, exchange_service_client::ExchangeServiceClient,
-            policy_service_client::PolicyServiceClient,
+            policy_service_client::PolicyServiceClient, recall_service_client::RecallServiceClient,
         },
     },
 };
@@ -52,6 +52,7 @@ impl Desk {
             type_version: 0,
             body,
             supersedes: supersedes.to_owned(),
+            change: 0,
         };
         Again { request_id: self.session.new_request(), draft }
     }
@@ -140,6 +141,48 @@ impl Desk {
         };
         let mut policies = PolicyServiceClient::new(self.session.channel());
         Ok(policies.explain_decision(request).await?.into_inner().decisions)
+    }
+
+    /// The recalls of the agency's inbox that it has not answered.
+    pub(in super::super) async fn recalls(&self) -> Result<Vec<pb::Recall>, CliError> {
+        let request = pb::ListRecallsRequest {
+            context: self.context(Purpose::Administration),
+            acknowledged_too: false,
+            page_size: 0,
+            page_token: String::new(),
+        };
+        let mut recalls = RecallServiceClient::new(self.session.channel());
+        Ok(recalls.list_recalls(request).await?.into_inner().recalls)
+    }
+
+    /// Says that what was recalled is deleted.
+    pub(in super::super) async fn deleted(&self, recall: &pb::Recall) -> Result<(), CliError> {
+        let id: crate::model::id::RecallId = crate::cli::name::id("recalls", &recall.name)?;
+        let request = pb::AcknowledgeRecallRequest {
+            context: self.context(Purpose::Administration),
+            request_id: self.session.new_request(),
+            acknowledge: Some(ledger::AcknowledgeRecall {
+                recall: Bytes::copy_from_slice(id.as_bytes()),
+                act: ledger::RecallAct::Deleted.into(),
+                ground: 0,
+            }),
+            validate_only: false,
+        };
+        RecallServiceClient::new(self.session.channel()).acknowledge_recall(request).await?;
+        Ok(())
+    }
+
+    /// The recalls of the agency's own records that nobody has answered.
+    pub(in super::super) async fn owed(&self) -> Result<Vec<pb::Recall>, CliError> {
+        let request = pb::ListIssuedRecallsRequest {
+            context: self.context(Purpose::Administration),
+            record: String::new(),
+            acknowledged_too: false,
+            page_size: 0,
+            page_token: String::new(),
+        };
+        let mut recalls = RecallServiceClient::new(self.session.channel());
+        Ok(recalls.list_issued_recalls(request).await?.into_inner().recalls)
     }
 
     /// Whether the agency may open a record now. What it may not is told as if there were no such record.

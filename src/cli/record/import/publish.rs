@@ -155,6 +155,7 @@ impl Rows<'_> {
                 type_version: self.record_type.version(),
                 body: body.into(),
                 supersedes: String::new(),
+                change: 0,
             }),
             validate_only: self.checks.is_some(),
         };

@@ -1,0 +1,68 @@
+//! `concordat client`: what was shared about one person.
+
+use clap::Subcommand;
+
+use crate::{
+    cli::{
+        consent::Reading,
+        error::CliError,
+        json, name,
+        output::Column,
+        session::{Caller, PAGE_ROWS, Session, every_row},
+    },
+    model::id::AliasId,
+    pb::{
+        ledger::v1 as ledger,
+        v1::{self as pb, disclosure_service_client::DisclosureServiceClient},
+    },
+};
+
+/// The columns of disclosures.
+pub(crate) const COLUMNS: [Column; 7] = [
+    ("DELIVERED TO", "recipient"),
+    ("RECORD", "record"),
+    ("GROUPS", "field_groups"),
+    ("FIRST", "first_time"),
+    ("LAST", "last_time"),
+    ("PURPOSE", "purpose"),
+    ("RECALLED", "recalled"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Client {
+    /// List to whose systems the calling agency's records about a client were delivered: which groups, when and why.
+    WhoSaw {
+        /// The client, by the calling agency's own name.
+        client: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
+}
+
+impl Client {
+    pub(crate) async fn run(self, caller: &Caller) -> Result<(), CliError> {
+        let session = Session::open(caller, ledger::Purpose::Administration).await?;
+        match self {
+            Self::WhoSaw { client, reading } => who_saw(&session, &client, reading).await,
+        }
+    }
+}
+
+async fn who_saw(session: &Session, client: &str, reading: Reading) -> Result<(), CliError> {
+    let client = name::full::<AliasId>("clients", client)?;
+    let mut stub = DisclosureServiceClient::new(session.channel());
+    let rows = every_row(async |page_token| {
+        let request = pb::ListDisclosuresRequest {
+            context: session.context(),
+            client: client.clone(),
+            reason: reading.reason,
+            page_size: PAGE_ROWS,
+            page_token,
+        };
+        let page = stub.list_disclosures(request).await?.into_inner();
+        Ok((page.disclosures, page.next_page_token))
+    })
+    .await?;
+    let rows: Vec<_> = rows.iter().map(|row| json::of("concordat.v1.Disclosure", row)).collect();
+    session.output.rows(&COLUMNS, &rows)
+}
