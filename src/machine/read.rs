@@ -12,6 +12,7 @@ pub mod caseload;
 pub mod consent;
 pub mod explain;
 pub mod ledger;
+pub mod notice;
 pub mod offers;
 pub mod policy;
 pub mod subscription;

@@ -29,6 +29,7 @@ pub mod agency;
 pub mod agreement;
 pub mod client;
 pub mod consent;
+pub mod notice;
 pub mod policy;
 pub mod record;
 pub mod request;
@@ -38,13 +39,14 @@ use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
 use consent::Consent;
+use notice::Notice;
 use policy::Policy;
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -124,7 +126,7 @@ tables! {
     2 agencies: AgencyNumber => Agency;
     /// Record types by number.
     3 types: TypeNumber => RecordType;
-    /// Agreements.
+    /// Agreements: the version in force; where none is, the latest.
     4 agreements: AgreementId => Agreement;
     /// Consents, refusals and what was withdrawn of them.
     5 consents: ConsentId => Consent;
@@ -156,6 +158,10 @@ tables! {
     18 sweeps: u64 => Sweep;
     /// Which entries hold identifiers of a client, and whose.
     19 identities: (ClientId, Position) => AgencyNumber;
+    /// Versions of agreements that are not in table 4: earlier ones, and the one that may replace it.
+    30 versions: (AgreementId, u32) => Agreement;
+    /// What agencies are told, by whom it is for and a number that grows.
+    31 notices: (AgencyNumber, u64) => Notice;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -191,8 +197,8 @@ pub struct Indexes {
     pub queued: BTreeMap<(SubscriptionNumber, RecordId), u64>,
     /// Remembered requests by age.
     pub requests_by_age: BTreeSet<(UnixMillis, Requester, RequestId)>,
-    /// Deadlines of agreements in force.
-    pub agreement_ends: BTreeSet<(UnixMillis, AgreementId)>,
+    /// What falls due next of each agreement in force.
+    pub agreement_deadlines: BTreeSet<(UnixMillis, AgreementId)>,
 }
 
 /// The whole state.

@@ -22,7 +22,8 @@ use crate::{
             caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
             exchange_service_server::ExchangeServiceServer,
-            ledger_service_server::LedgerServiceServer, policy_service_server::PolicyServiceServer,
+            ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
+            policy_service_server::PolicyServiceServer,
             subscription_service_server::SubscriptionServiceServer,
         },
     },
@@ -35,6 +36,7 @@ use crate::{
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
+        notice::Notices,
         policy::Policies,
         rate::{Rate, Rates},
         readable::ReadableLayer,
@@ -160,6 +162,7 @@ where
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
+        .add_service(sized!(NoticeServiceServer, Notices::new(node.clone())))
         .add_service(sized!(PolicyServiceServer, Policies::new(node.clone())))
         .add_service(sized!(SubscriptionServiceServer, Subscriptions::new(node.clone())));
     drop(tokio::spawn(report(reporter, node.clone())));

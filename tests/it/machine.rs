@@ -1,6 +1,8 @@
 //! Scripts for the machine: what every rule lets pass and what it refuses, through the two doors for commands.
 
 mod agreement;
+mod agreement_complete;
+mod agreement_course;
 mod client;
 mod consent;
 mod policy;
