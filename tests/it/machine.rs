@@ -3,6 +3,8 @@
 mod agreement;
 mod agreement_complete;
 mod agreement_course;
+mod agreement_preview;
+mod agreement_time;
 mod client;
 mod consent;
 mod policy;

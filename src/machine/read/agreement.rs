@@ -13,7 +13,7 @@ use crate::{
         state::{
             State,
             agency::AgencyNumber,
-            agreement::{Agreement, Status},
+            agreement::{Agreement, Flow, Status},
         },
     },
     model::{id::AgreementId, order::UnixMillis},
@@ -98,6 +98,16 @@ fn row<'a>(
     let mut others = state.tables().versions.range(others).rev().map(|(_, row)| row);
     let other = others.find(party);
     [standing, other].into_iter().flatten().max_by_key(|row| row.version)
+}
+
+/// What one flow of one version says, whether or not the version still stands; for those who received by it.
+pub fn flow<'a>(
+    state: &'a State,
+    (id, version): (&AgreementId, u32),
+    flow: &str,
+) -> Option<&'a Flow> {
+    let row = state.agreement_version(id, version)?;
+    row.flows.iter().find(|row| row.id.as_str() == flow)
 }
 
 /// Everything that a version misses or says unlawfully; `version` 0 means the latest. `None` unless the viewer is a party.

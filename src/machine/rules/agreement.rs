@@ -60,7 +60,8 @@ pub(in crate::machine) struct Change {
     writes: Vec<Write>,
     answer: (u32, Digest),
     then: Then,
-    told: Vec<(AgencyNumber, AgreementEvent)>,
+    /// Who is told what, of which version.
+    told: Vec<(AgencyNumber, u32, AgreementEvent)>,
 }
 
 /// What becomes of one version.
@@ -94,10 +95,10 @@ impl Change {
     }
 
     /// Tells every party of `row` but the one that acts.
-    fn telling(self, row: &Agreement, but: AgencyNumber, event: AgreementEvent) -> Self {
+    fn telling(mut self, row: &Agreement, but: AgencyNumber, event: AgreementEvent) -> Self {
         let others = row.parties.keys().filter(|party| **party != but);
-        let told = others.map(|party| (*party, event)).collect();
-        Self { told, ..self }
+        self.told.extend(others.map(|party| (*party, row.version, event)));
+        self
     }
 }
 
@@ -170,7 +171,7 @@ pub(in crate::machine) fn perform(
         }
     }
     let by = context.agency().ok();
-    for (agency, event) in told {
+    for (agency, version, event) in told {
         let about = About::Agreement { agreement: id.clone(), version, by, event };
         state.notify(agency, Notice { at: context.now, about });
     }
@@ -434,7 +435,10 @@ fn end(state: &State, context: &Context, id: &AgreementId) -> Result<Change, Ref
     if ended.is_empty() {
         return Err(Refusal::AgreementState);
     }
-    let writes = ended.into_iter().map(|row| in_place(state, id, row)).collect();
-    let change = Change::of(id, standing, writes).then(Then::Narrow);
-    Ok(change.telling(standing, caller, AgreementEvent::Ended))
+    let change = Change::of(id, standing, Vec::new()).then(Then::Narrow);
+    Ok(ended.into_iter().fold(change, |change, row| {
+        let mut change = change.telling(&row, caller, AgreementEvent::Ended);
+        change.writes.push(in_place(state, id, row));
+        change
+    }))
 }

@@ -1,13 +1,10 @@
-//! The course of an agreement: versions that replace each other, who is told what, and what time does.
+//! The course of an agreement: versions that replace each other, what they take over, and who is told what.
 
 use concordat::{
     machine::{
         Refusal,
         access::{self, Question, Reason},
-        read::{
-            self, Viewer,
-            agreement::{Change, Stands, preview},
-        },
+        read::{self, Viewer, agreement::Stands},
         state::{
             agreement::Status,
             notice::{About, AgreementEvent},
@@ -16,7 +13,6 @@ use concordat::{
     model::{
         digest::Digest,
         id::AgreementId,
-        limit,
         order::{Position, UnixMillis},
     },
     pb::ledger::v1::{self as pb, AgencyKind, command::Kind},
@@ -28,22 +24,22 @@ use super::world::{
     flow, owned, standing, suspension,
 };
 
-const LEAVERS: &str = "leavers";
+pub(super) const LEAVERS: &str = "leavers";
 
-fn id() -> AgreementId {
+pub(super) fn id() -> AgreementId {
     LEAVERS.parse().unwrap()
 }
 
-fn viewer(world: &World, agency: &str) -> Viewer {
+pub(super) fn viewer(world: &World, agency: &str) -> Viewer {
     Viewer::Agency(world.state.agency_number(&agency.parse().unwrap()).unwrap())
 }
 
-fn now(world: &World) -> UnixMillis {
+pub(super) fn now(world: &World) -> UnixMillis {
     UnixMillis::new(world.now_ms())
 }
 
 /// What an agency was told, oldest first: the version, what happened, and by whom.
-fn told(world: &World, agency: &str) -> Vec<(u32, AgreementEvent, Option<String>)> {
+pub(super) fn told(world: &World, agency: &str) -> Vec<(u32, AgreementEvent, Option<String>)> {
     let page = read::notice::list(&world.state, viewer(world, agency), 0, usize::MAX);
     page.rows
         .iter()
@@ -55,11 +51,11 @@ fn told(world: &World, agency: &str) -> Vec<(u32, AgreementEvent, Option<String>
         .collect()
 }
 
-fn tick(world: &mut World) {
+pub(super) fn tick(world: &mut World) {
     let _outcome = world.apply(By::Node, Kind::Tick(pb::Tick {}));
 }
 
-fn stands(world: &World, agency: &str, version: u32) -> Option<Stands> {
+pub(super) fn stands(world: &World, agency: &str, version: u32) -> Option<Stands> {
     let named = (&id(), version);
     let view = read::agreement::one(&world.state, viewer(world, agency), named, now(world));
     view.map(|view| view.stands)
@@ -71,7 +67,7 @@ fn replace(world: &mut World, content: pb::AgreementContent) {
 }
 
 /// What of a record of the council's, published at `published`, may reach an agency now.
-fn open(world: &World, recipient: &str, published: Position) -> Vec<String> {
+pub(super) fn open(world: &World, recipient: &str, published: Position) -> Vec<String> {
     let state = &world.state;
     let number = |id: &str| state.agency_number(&id.parse().unwrap()).unwrap();
     let record_type = state.type_number(&LEAVER_FORM.parse().unwrap()).unwrap();
@@ -91,7 +87,7 @@ fn open(world: &World, recipient: &str, published: Position) -> Vec<String> {
     known.names_of(groups).iter().map(ToString::to_string).collect()
 }
 
-fn leavers(world: &World) -> pb::AgreementContent {
+pub(super) fn leavers(world: &World) -> pb::AgreementContent {
     world.content(&["council", "sds"], vec![flow("to-sds", "council", &["sds"])])
 }
 
@@ -171,10 +167,14 @@ fn an_end_ends_the_version_in_force_and_the_one_that_might_have_followed() {
     let mut world = World::of_partners();
     let content = leavers(&world);
     world.activate(LEAVERS, content.clone());
-    let next = world.draft("council", LEAVERS, content.clone()).unwrap();
+    let joined = vec![flow("to-all", "council", &["sds", "college"])];
+    let wider = world.content(&["council", "sds", "college"], joined);
+    let next = world.draft("council", LEAVERS, wider).unwrap();
     world.propose("council", LEAVERS, next).unwrap();
     let end = Kind::EndAgreement(pb::EndAgreement { agreement: LEAVERS.to_owned() });
     world.apply("sds", end).unwrap();
+    let last = (2, AgreementEvent::Ended, Some("sds".to_owned()));
+    assert_eq!(told(&world, "college").last(), Some(&last));
     assert_eq!(stands(&world, "council", 1), Some(Stands::Ended));
     assert_eq!(stands(&world, "council", 2), Some(Stands::Ended));
     assert_eq!(world.approve("council", LEAVERS, next), Err(Refusal::AgreementState));
@@ -366,82 +366,6 @@ fn a_graver_flow_is_not_suspended_without_a_reason_and_every_party_is_told() {
 }
 
 #[test]
-fn parties_are_warned_before_review_and_end_and_told_of_both() {
-    let mut world = World::of_partners();
-    let content = leavers(&world);
-    let review_days = 180;
-    world.activate(LEAVERS, content);
-    let begun = told(&world, "council").len();
-    let mut seen = Vec::new();
-    for day in 1..=366 {
-        world.wait(DAY_MS - 1_000);
-        tick(&mut world);
-        for (version, event, by) in told(&world, "council").into_iter().skip(begun + seen.len()) {
-            assert_eq!((version, by), (1, None));
-            seen.push((day, event));
-        }
-    }
-    let expected = [
-        (review_days - 90, AgreementEvent::ReviewNear(90)),
-        (review_days - 30, AgreementEvent::ReviewNear(30)),
-        (review_days - 7, AgreementEvent::ReviewNear(7)),
-        (review_days, AgreementEvent::ReviewDue),
-        (365 - 90, AgreementEvent::ExpiryNear(90)),
-        (365 - 30, AgreementEvent::ExpiryNear(30)),
-        (365 - 7, AgreementEvent::ExpiryNear(7)),
-        (365, AgreementEvent::Expired),
-    ];
-    assert_eq!(seen, expected);
-    assert_eq!(world.status(LEAVERS), Some(Status::Ended));
-    assert!(world.state.indexes().agreement_deadlines.is_empty());
-    world.hold();
-}
-
-#[test]
-fn deadlines_that_are_past_when_a_version_becomes_active_are_not_told() {
-    let mut world = World::of_partners();
-    let mut content = leavers(&world);
-    content.expires_at_ms = world.now_ms() + 20 * DAY_MS;
-    content.terms.as_mut().unwrap().review_at_ms = content.expires_at_ms;
-    world.activate(LEAVERS, content);
-    world.wait(30 * DAY_MS);
-    tick(&mut world);
-    let events: Vec<_> = told(&world, "sds").into_iter().map(|(_, event, _)| event).collect();
-    let near = |event: &&AgreementEvent| {
-        matches!(event, AgreementEvent::ReviewNear(_) | AgreementEvent::ExpiryNear(_))
-    };
-    let near: Vec<_> = events.iter().filter(near).collect();
-    assert_eq!(near, [&AgreementEvent::ReviewNear(7), &AgreementEvent::ExpiryNear(7)]);
-}
-
-#[test]
-fn flows_for_safeguarding_go_on_for_ninety_days_where_the_agreement_says_so() {
-    let mut world = World::of_partners();
-    let kept = pb::Flow { safeguarding: true, ..flow("kept", "council", &["sds"]) };
-    let flows = vec![kept, flow("other", "council", &["college"])];
-    let mut content = world.content(&["council", "sds", "college"], flows);
-    let terms = content.terms.as_mut().unwrap();
-    terms.at_expiry = i32::from(pb::AtExpiry::SafeguardingGoesOn);
-    world.activate(LEAVERS, content);
-    let published = world.state.chain().next;
-    world.wait(366 * DAY_MS);
-    assert_eq!(open(&world, "sds", published), ["core"]);
-    assert_eq!(open(&world, "college", published), Vec::<String>::new());
-    tick(&mut world);
-    assert_eq!(stands(&world, "sds", 1), Some(Stands::Expired));
-    assert_eq!(world.status(LEAVERS), Some(Status::Active));
-    assert_eq!(open(&world, "sds", published), ["core"]);
-    world.wait(90 * DAY_MS);
-    assert_eq!(open(&world, "sds", published), Vec::<String>::new());
-    tick(&mut world);
-    assert_eq!(world.status(LEAVERS), Some(Status::Ended));
-    let events: Vec<_> = told(&world, "sds").into_iter().map(|(_, event, _)| event).collect();
-    let last = [AgreementEvent::Expired, AgreementEvent::SafeguardingEnded];
-    assert!(events.ends_with(&last), "{events:?}");
-    world.hold();
-}
-
-#[test]
 fn who_is_left_out_by_a_next_version_is_told_and_sees_its_own_last_version_only() {
     let mut world = World::of_partners();
     let flows =
@@ -546,120 +470,6 @@ fn no_edited_byte_of_the_content_is_activated_by_approvals_of_the_content() {
             assert_eq!(refused, Err(Refusal::ContentHashDiffers), "byte {place}");
         }
     }
-}
-
-#[test]
-fn the_oldest_notices_go_first_and_numbers_only_grow() {
-    let mut world = World::of_partners();
-    let content = leavers(&world);
-    world.activate(LEAVERS, content);
-    let resume = || Kind::ResumeFlows(pb::ResumeFlows { agreement: LEAVERS.to_owned() });
-    for _ in 0..=limit::NOTICES_MAX / 2 {
-        world.apply("sds", suspension(LEAVERS)).unwrap();
-        world.apply("sds", resume()).unwrap();
-    }
-    let page = read::notice::list(&world.state, viewer(&world, "council"), 0, usize::MAX);
-    assert_eq!(page.rows.len(), limit::NOTICES_MAX);
-    let numbers: Vec<u64> = page.rows.iter().map(|view| view.number).collect();
-    assert!(numbers.is_sorted() && 1 < numbers[0]);
-    let last = *numbers.last().unwrap();
-    let rest = read::notice::list(&world.state, viewer(&world, "council"), last - 1, 10);
-    assert_eq!(rest.rows.len(), 1);
-    world.hold();
-}
-
-/// Publishes a record of the council's about each of so many clients.
-fn publish(world: &mut World, clients: std::ops::Range<u8>) {
-    for number in clients {
-        let alias = world.add_client("council", client(number));
-        let key = vec![number; 16];
-        let open = pb::OpenKey {
-            key: key.clone().into(),
-            client: client(number).as_bytes().to_vec().into(),
-            agency: "council".to_owned(),
-            disposal_class: i32::from(pb::DisposalClass::Record),
-        };
-        world.apply(By::Node, Kind::OpenKey(open)).unwrap();
-        let record = pb::PublishRecord {
-            record_type: LEAVER_FORM.to_owned(),
-            type_version: 1,
-            code_lists: "2026-11-01".to_owned(),
-            client: alias.as_bytes().to_vec().into(),
-            supersedes: bytes::Bytes::new(),
-            groups: owned(&["core", "destination"]),
-            content_mac: digest("content"),
-            key: key.into(),
-        };
-        let request = world.request_id();
-        let kind = Kind::PublishRecord(record);
-        let mut command = world.command(By::Agency("council"), request, Signing::Own, kind);
-        command.purpose = i32::from(pb::Purpose::SchoolLeaverTransition);
-        world.append(command.encode_to_vec()).unwrap();
-    }
-}
-
-#[test]
-fn a_preview_says_who_gains_and_loses_what_and_counts_no_fewer_than_five() {
-    for (clients, counted) in [(4_u8, None), (5, Some(5)), (9, Some(5)), (10, Some(10))] {
-        let mut world = World::of_partners();
-        let content = leavers(&world);
-        world.activate(LEAVERS, content);
-        publish(&mut world, 1..clients + 1);
-        let line = pb::Flow {
-            backfill: true,
-            groups: owned(&["core", "destination"]),
-            ..flow("to-college", "council", &["college"])
-        };
-        let content = world.content(&["council", "sds", "college"], vec![line]);
-        let mut content = content;
-        content.parties[1].role = i32::from(pb::PartyRole::Processor);
-        let next = world.draft("council", LEAVERS, content).unwrap();
-        let look = |agency: &str, version| {
-            preview(&world.state, viewer(&world, agency), (&id(), version), now(&world))
-        };
-        let (version, changes) = look("sds", 0).unwrap();
-        assert_eq!((version, changes.len()), (2, 2));
-        let names = |change: &Change, groups| {
-            let known = world.state.record_type(change.record_type).unwrap();
-            known.names_of(groups).iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let of = |agency: &str| {
-            let number = world.state.agency_number(&agency.parse().unwrap()).unwrap();
-            changes.iter().find(|change| change.recipient == number).unwrap()
-        };
-        let (college, sds) = (of("college"), of("sds"));
-        assert_eq!(names(college, college.gained), ["core", "destination"]);
-        assert_eq!((college.clients_gaining, college.clients_losing), (counted, None));
-        assert_eq!(names(sds, sds.lost), ["core"]);
-        assert_eq!((sds.clients_gaining, sds.clients_losing), (None, counted));
-        assert_eq!(look("stranger", 0), None);
-        assert_eq!(look("college", 1), None);
-        assert_eq!(look("council", 1), Some((1, Vec::new())));
-        // What it said comes true.
-        world.propose("council", LEAVERS, next).unwrap();
-        for party in ["council", "sds", "college"] {
-            world.approve(party, LEAVERS, next).unwrap();
-        }
-        assert_eq!(open(&world, "college", Position::new(30)), ["core", "destination"]);
-        assert_eq!(open(&world, "sds", Position::new(30)), Vec::<String>::new());
-    }
-}
-
-#[test]
-fn a_preview_counts_only_clients_whose_consent_names_the_recipient() {
-    let mut world = World::of_partners();
-    let content = leavers(&world);
-    world.activate(LEAVERS, content);
-    publish(&mut world, 1..8);
-    let asked = consented_flow("asked", "council", &["college"]);
-    let asked = pb::Flow { backfill: true, ..asked };
-    let flows = vec![flow("to-sds", "council", &["sds"]), asked];
-    let content = world.content(&["council", "sds", "college"], flows);
-    world.draft("council", LEAVERS, content).unwrap();
-    let looked = preview(&world.state, viewer(&world, "college"), (&id(), 0), now(&world));
-    let (_, changes) = looked.unwrap();
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].clients_gaining, None);
 }
 
 #[test]

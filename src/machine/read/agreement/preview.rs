@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How many records one preview looks at.
-const RECORDS_MAX: usize = 20_000;
+const RECORDS_MAX: usize = 5_000;
 /// Counts are told in steps of so many, and none below it.
 const STEP: usize = 5;
 

@@ -47,7 +47,8 @@ pub(super) fn activate(
         }
     };
     let left_out = old.parties.keys().filter(|party| !row.parties.contains_key(party));
-    let left_out: Vec<_> = left_out.map(|party| (*party, AgreementEvent::LeftOut)).collect();
+    let told = |party: &AgencyNumber| (*party, row.version, AgreementEvent::LeftOut);
+    let left_out: Vec<_> = left_out.map(told).collect();
     let writes =
         vec![Write::Beside(replaced), Write::Forget(row.version), Write::Standing(row.clone())];
     let change = Change::of(id, &row, writes).then(Then::Replace);
