@@ -36,6 +36,7 @@ mod init;
 mod json;
 mod ledger;
 mod name;
+mod notice;
 mod output;
 mod policy;
 mod profile;
@@ -116,6 +117,9 @@ enum Verb {
     /// Record, refuse and withdraw consent.
     #[command(subcommand)]
     Consent(consent::Consent),
+    /// Read what the agency is told, about its agreements above all.
+    #[command(subcommand)]
+    Notice(notice::Notice),
     /// Narrow what is released, by the agency's own policies.
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -203,6 +207,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Agency(agency) => Box::pin(agency.run(&caller)).await,
         Verb::Agreement(agreement) => Box::pin(agreement.run(&caller, format)).await,
         Verb::Consent(consent) => Box::pin(consent.run(&caller)).await,
+        Verb::Notice(notice) => Box::pin(notice.run(&caller)).await,
         Verb::Policy(policy) => Box::pin(policy.run(&caller)).await,
         Verb::Caseload(caseload) => Box::pin(caseload.run(&caller)).await,
         Verb::Subscription(subscription) => Box::pin(subscription.run(&caller)).await,

@@ -46,6 +46,7 @@ mod gate;
 mod inbox;
 mod keys;
 mod start;
+mod texts;
 
 pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
@@ -284,6 +285,19 @@ impl Node {
         kind: pb::command::Kind,
         evidence: Option<&pb::Evidence>,
     ) -> Result<Outcome, Failure> {
+        self.submit_beside(asked, kind, (evidence, None)).await
+    }
+
+    /// Proposes a command with what rides sealed beside it, and waits for its outcome.
+    ///
+    /// # Errors
+    /// A malformed field, or a fault; then it may or may not have taken effect.
+    pub async fn submit_beside(
+        &self,
+        asked: &Asked,
+        kind: pb::command::Kind,
+        (evidence, texts): (Option<&pb::Evidence>, Option<&pb::AgreementTexts>),
+    ) -> Result<Outcome, Failure> {
         let (command, parsed) = encoded(asked.command(kind))?;
         if let Some(outcome) = self.settled(&parsed)? {
             return Ok(outcome);
@@ -296,6 +310,9 @@ impl Node {
         let mut parts = self.actor_parts(asked).await?;
         if let Some(evidence) = evidence.filter(|evidence| !evidence.reference.is_empty()) {
             parts.push(self.evidence_part(asked, evidence).await?);
+        }
+        if let Some(texts) = texts.filter(|texts| !texts.texts.is_empty()) {
+            parts.extend(self.texts_part(asked, &parsed.kind, texts).await?);
         }
         self.propose(command, parsed, parts).await.map_err(Failure::Fault)
     }

@@ -180,9 +180,10 @@ impl DataKey {
         match part.kind() {
             PartKind::Record => Err(SealFault::NeedsDecision),
             PartKind::DataKey | PartKind::Unspecified => Err(SealFault::WrongKind),
-            PartKind::Actor | PartKind::Identifiers | PartKind::Evidence => {
-                self.open_padded(context, part)
-            }
+            PartKind::Actor
+            | PartKind::Identifiers
+            | PartKind::Evidence
+            | PartKind::AgreementTexts => self.open_padded(context, part),
         }
     }
 

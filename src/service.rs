@@ -21,6 +21,7 @@ pub mod exchange;
 pub mod gate;
 pub mod ledger;
 pub mod name;
+pub mod notice;
 pub mod page;
 pub mod policy;
 pub mod rate;

@@ -19,10 +19,22 @@ use crate::{
     },
 };
 
+mod check;
+mod diff;
 mod document;
 mod step;
 
 const MESSAGE: &str = "concordat.v1.Agreement";
+const CHANGE: &str = "concordat.v1.AgreementChange";
+const CHANGES: [Column; 7] = [
+    ("TYPE", "record_type"),
+    ("PUBLISHER", "publisher"),
+    ("RECIPIENT", "recipient"),
+    ("GAINS", "groups_gained"),
+    ("CLIENTS", "clients_gaining"),
+    ("LOSES", "groups_lost"),
+    ("CLIENTS", "clients_losing"),
+];
 const COLUMNS: [Column; 5] = [
     ("NAME", "name"),
     ("VERSION", "version"),
@@ -37,16 +49,22 @@ pub(crate) enum Agreement {
     New,
     /// Draft an agreement from a file, or replace a draft.
     Draft(Draft),
+    /// List everything that an agreement or a file misses, each item with the rule that it comes from.
+    Check(check::Check),
     /// Show one version of an agreement.
     Show(Which),
+    /// Show what differs between two versions of an agreement.
+    Diff(diff::Diff),
+    /// Show who would get more and less if a version became active.
+    Preview(Which),
     /// Put a draft before its parties; from then on its content is fixed.
     Propose(step::Step),
     /// Approve the proposed version, in the calling agency's name and by its key.
-    Approve(step::Step),
+    Approve(step::Approval),
     /// Decline the proposed version.
-    Decline(step::Step),
+    Decline(step::Refusal),
     /// Stop the calling agency's flows under an agreement, at once.
-    Suspend(step::Own),
+    Suspend(step::Suspension),
     /// Lift the calling agency's own suspension.
     Resume(step::Own),
     /// End an agreement for all its parties.
@@ -97,10 +115,13 @@ impl Agreement {
                 }
                 session.output.one(&json::of(MESSAGE, &agreement))
             }
+            Self::Check(check) => check.run(&session).await,
+            Self::Diff(diff) => diff.run(&session).await,
+            Self::Preview(which) => preview(&session, which).await,
             Self::Propose(step) => step.propose(&session).await,
-            Self::Approve(step) => step.approve(&mut session).await,
-            Self::Decline(step) => step.decline(&mut session).await,
-            Self::Suspend(own) => own.suspend(&mut session).await,
+            Self::Approve(approval) => approval.run(&mut session).await,
+            Self::Decline(refusal) => refusal.run(&mut session).await,
+            Self::Suspend(suspension) => suspension.run(&mut session).await,
             Self::Resume(own) => own.resume(&mut session).await,
             Self::End(own) => own.end(&mut session).await,
             Self::Ls => list(&session).await,
@@ -111,7 +132,7 @@ impl Agreement {
 impl Draft {
     async fn run(self, session: &Session) -> Result<(), CliError> {
         let Self { agreement, file, evidence, change } = self;
-        let content = document::content(session, &file).await?;
+        let (content, texts) = document::content(session, &file).await?;
         let request = session.request(&change);
         let answer = AgreementServiceClient::new(session.channel())
             .draft_agreement(pb::DraftAgreementRequest {
@@ -124,11 +145,23 @@ impl Draft {
                 evidence: Some(ledger::Evidence { reference: evidence })
                     .filter(|evidence| !evidence.reference.is_empty()),
                 validate_only: change.validate_only,
+                texts: Some(texts),
             })
             .await
             .map_err(|status| crate::cli::session::unanswered(status, request))?;
         session.changed(&change, MESSAGE, answer.into_inner().agreement.as_ref())
     }
+}
+
+/// Prints what a version would change.
+async fn preview(session: &Session, which: Which) -> Result<(), CliError> {
+    let Which { agreement, version } = which;
+    let name = name::full::<AgreementId>("agreements", &agreement)?;
+    let request = pb::PreviewAgreementRequest { context: session.context(), name, version };
+    let answer = AgreementServiceClient::new(session.channel()).preview_agreement(request).await?;
+    let changes = answer.into_inner().changes;
+    let rows: Vec<_> = changes.iter().map(|row| json::of(CHANGE, row)).collect();
+    session.output.rows(&CHANGES, &rows)
 }
 
 async fn list(session: &Session) -> Result<(), CliError> {

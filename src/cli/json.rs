@@ -222,6 +222,8 @@ mod tests {
                 agency: "glen-college".to_owned(),
                 kind: ledger::AgencyKind::College.into(),
                 key_fingerprint: vec![7; 32].into(),
+                role: ledger::PartyRole::Recipient.into(),
+                ..Default::default()
             }],
             purpose: ledger::Purpose::SchoolLeaverTransition.into(),
             flows: vec![ledger::Flow {
@@ -231,6 +233,14 @@ mod tests {
             }],
             expires_at_ms: 1_816_992_000_000,
             text_digest: Vec::new().into(),
+            terms: Some(ledger::Terms {
+                review_at_ms: 1_785_456_000_000,
+                indicators: vec![ledger::Indicator {
+                    baseline_milli: Some(0),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }),
         };
         let value = of(CONTENT, &content);
         assert_eq!(value["parties"][0]["kind"], "college");

@@ -90,6 +90,8 @@ pub struct Ground {
 pub enum Reason {
     /// No flow of an active agreement shares the group with the recipient.
     NoFlow,
+    /// The flow only counts records.
+    StatisticsOnly,
     /// The publisher or the recipient is suspended or not enrolled.
     AgencyNotInForce,
     /// The agreement has ended.
@@ -123,6 +125,7 @@ impl Reason {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoFlow => "NO_FLOW",
+            Self::StatisticsOnly => "STATISTICS_ONLY",
             Self::AgencyNotInForce => "AGENCY_NOT_IN_FORCE",
             Self::AgreementEnded => "AGREEMENT_ENDED",
             Self::FlowSuspended => "FLOW_SUSPENDED",
@@ -183,16 +186,20 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             flow: flow.id.clone(),
             groups: Groups::NONE,
             consents: BTreeSet::new(),
-            until: agreement.expires_at,
+            until: agreement.flow_until(flow),
         };
         let flow_reason = stands_against(state, question, agreement, flow);
+        let served = served(state, question, flow);
         for (group_place, group) in asked.each() {
             let verdict = match &flow_reason {
                 Some(reason) => Err(reason.clone()),
-                None => gate(state, question, flow, group).and_then(|consent| {
-                    policies(state, question, (id, agreement, place, flow), group_place)?;
-                    Ok(consent)
-                }),
+                None => published(question, (agreement, flow), group)
+                    .and_then(|()| served.clone())
+                    .and_then(|()| gate(state, question, flow, group))
+                    .and_then(|consent| {
+                        policies(state, question, (id, agreement, place, flow), group_place)?;
+                        Ok(consent)
+                    }),
             };
             match verdict {
                 Ok(consent) => {
@@ -213,6 +220,41 @@ pub fn decide(state: &State, question: &Question) -> Decision {
     }
     decision.withheld = withheld(open, &nearest);
     decision
+}
+
+/// The groups that agreements and gates let leave, whatever policies say; with `assumed`, as if that version were in force
+/// in place of the one that is. For whatever purpose an agreement has.
+pub(in crate::machine) fn agreed(
+    state: &State,
+    question: &Question,
+    assumed: Option<(&AgreementId, &Agreement)>,
+) -> Groups {
+    let key = (question.publisher, question.record_type, question.recipient);
+    let others = flows(state, question)
+        .filter(|(id, ..)| assumed.is_none_or(|(assumed, _)| assumed != *id))
+        .map(|(_, agreement, _, flow)| (agreement, flow));
+    let assumed = assumed.into_iter().flat_map(|(_, agreement)| {
+        let flows = agreement.flows.iter().filter(|flow| {
+            (flow.publisher, flow.record_type) == (key.0, key.1) && flow.recipients.contains(&key.2)
+        });
+        flows.map(move |flow| (agreement, flow))
+    });
+    let mut groups = Groups::NONE;
+    for (agreement, flow) in others.chain(assumed) {
+        let question = Question { purpose: agreement.purpose, ..question.clone() };
+        if stands_against(state, &question, agreement, flow).is_some() {
+            continue;
+        }
+        for (_, group) in question.groups.and(flow.groups).without(groups).each() {
+            let open = published(&question, (agreement, flow), group)
+                .and_then(|()| served(state, &question, flow))
+                .and_then(|()| gate(state, &question, flow, group));
+            if open.is_ok() {
+                groups = groups.with(group);
+            }
+        }
+    }
+    groups
 }
 
 /// For every group still open, the reason of the flow that came nearest to sharing it.
@@ -251,7 +293,10 @@ fn stands_against(
     if !in_force(question.publisher) || !in_force(question.recipient) {
         return Some(Reason::AgencyNotInForce);
     }
-    if agreement.status != Status::Active || agreement.expires_at <= question.now {
+    if flow.statistics_only {
+        return Some(Reason::StatisticsOnly);
+    }
+    if agreement.status != Status::Active || agreement.flow_until(flow) <= question.now {
         return Some(Reason::AgreementEnded);
     }
     let suspended = &agreement.suspended_by;
@@ -261,14 +306,31 @@ fn stands_against(
     if agreement.purpose != question.purpose {
         return Some(Reason::PurposeDiffers);
     }
-    if question.published < agreement.activated && !flow.backfill {
-        return Some(Reason::BeforeActivation);
-    }
-    if flow.caseload_confirmed && !state.in_confirmed_caseload(question.recipient, question.client)
-    {
-        return Some(Reason::NotInCaseload);
-    }
     None
+}
+
+/// Whether the recipient serves the client, where the flow asks for it.
+fn served(state: &State, question: &Question, flow: &Flow) -> Result<(), Reason> {
+    let asked = flow.caseload_confirmed;
+    if asked && !state.in_confirmed_caseload(question.recipient, question.client) {
+        return Err(Reason::NotInCaseload);
+    }
+    Ok(())
+}
+
+/// Whether the record was published since the group flows to the recipient, or the flow reaches back: a party that joined
+/// later gets nothing from before, unless all approved a backfill.
+fn published(
+    question: &Question,
+    (agreement, flow): (&Agreement, &Flow),
+    group: Groups,
+) -> Result<(), Reason> {
+    let since = agreement.since(flow, question.recipient, group);
+    if flow.backfill || since <= question.published {
+        Ok(())
+    } else {
+        Err(Reason::BeforeActivation)
+    }
 }
 
 /// Whether the flow's gate is open for one group, and by which consent.

@@ -153,10 +153,16 @@ refusals! {
     SpecialConditionMissing "BASIS_NOT_ALLOWED" "a group holds special category data and the flow names no condition of article 9; name it";
     /// Basis and gate contradict each other.
     GateMismatch "GATE_NOT_ALLOWED" "consent as the basis needs a consent gate, and a condition of explicit consent too; a duty needs none";
+    /// Data cross between regimes without a gateway, or the regime is not the publisher's.
+    GatewayMissing "GATEWAY_MISSING" "data cross between part 3 of the 2018 act and the uk gdpr; name the power that is the gateway and the publisher's own regime";
     /// The agreement's end is not in the future.
     ExpiryInvalid "INVALID_REQUEST" "the end must lie in the future, at most ten years away";
+    /// The content misses something or says what is not lawful.
+    AgreementIncomplete "AGREEMENT_INCOMPLETE" "the agreement is not complete; check it and settle every item that the check lists";
     /// The party has approved this version.
-    AlreadyApproved "AGREEMENT_WRONG_STATE" "this party has approved this version already";
+    AlreadyApproved "ALREADY_APPROVED" "this party has approved this version already";
+    /// A statutory or safeguarding flow would stop without a reason.
+    SuspensionReasonMissing "SUSPENSION_REASON_MISSING" "this stops a statutory or safeguarding flow; say why, every party is told";
     /// The party has not suspended its flows.
     NotSuspended "AGREEMENT_WRONG_STATE" "this party has not suspended its flows";
     /// No flow in force waits for such a consent: asking for it would be a sham.

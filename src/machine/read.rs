@@ -14,6 +14,7 @@ pub mod disclosure;
 pub mod dispute;
 pub mod explain;
 pub mod ledger;
+pub mod notice;
 pub mod offers;
 pub mod policy;
 pub mod recall;

@@ -30,6 +30,7 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod notice;
 pub mod policy;
 pub mod recall;
 pub mod record;
@@ -41,6 +42,7 @@ use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
 use consent::Consent;
 use dispute::Dispute;
+use notice::Notice;
 use policy::Policy;
 use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
@@ -128,7 +130,7 @@ tables! {
     2 agencies: AgencyNumber => Agency;
     /// Record types by number.
     3 types: TypeNumber => RecordType;
-    /// Agreements.
+    /// Agreements: the version in force; where none is, the latest.
     4 agreements: AgreementId => Agreement;
     /// Consents, refusals and what was withdrawn of them.
     5 consents: ConsentId => Consent;
@@ -160,6 +162,10 @@ tables! {
     18 sweeps: u64 => Sweep;
     /// Which entries hold identifiers of a client, and whose.
     19 identities: (ClientId, Position) => AgencyNumber;
+    /// Versions of agreements that are not in table 4: earlier ones, and the one that may replace it.
+    30 versions: (AgreementId, u32) => Agreement;
+    /// What agencies are told, by whom it is for and a number that grows.
+    31 notices: (AgencyNumber, u64) => Notice;
     /// Records (first versions) that were taken back.
     40 retractions: RecordId => Retraction;
     /// Recalls.
@@ -201,8 +207,8 @@ pub struct Indexes {
     pub queued: BTreeMap<(RecordId, SubscriptionNumber), u64>,
     /// Remembered requests by age.
     pub requests_by_age: BTreeSet<(UnixMillis, Requester, RequestId)>,
-    /// Deadlines of agreements in force.
-    pub agreement_ends: BTreeSet<(UnixMillis, AgreementId)>,
+    /// What falls due next of each agreement in force.
+    pub agreement_deadlines: BTreeSet<(UnixMillis, AgreementId)>,
     /// Recalls by record (first version) and recipient, in the order of their issue.
     pub recalls_of: BTreeSet<(RecordId, AgencyNumber, Position, RecallId)>,
     /// Recalls by publisher.

@@ -16,12 +16,12 @@ use crate::{
         access::{self, Question},
         apply::Effect,
         rules::{
+            self,
             recall::{self, Issue},
             release::held,
         },
         state::{
-            State, agency::AgencyNumber, agreement::Status, record::TypeNumber,
-            subscription::SubscriptionNumber,
+            State, agency::AgencyNumber, record::TypeNumber, subscription::SubscriptionNumber,
         },
     },
     model::{
@@ -197,17 +197,7 @@ pub(super) fn drop_subscription(
 
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
-    for _ in 0..DEADLINES_PER_ENTRY {
-        let Some((end, id)) = state.indexes.agreement_ends.first().cloned() else { break };
-        if now < end {
-            break;
-        }
-        let Some(mut agreement) = state.tables.agreements.get(&id).cloned() else { break };
-        agreement.status = Status::Ended;
-        agreement.ended_at = Some(end);
-        state.put_agreement(&id, agreement);
-        narrow(state, effects);
-    }
+    rules::agreement::deadlines(state, now, effects);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
 }

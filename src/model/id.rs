@@ -73,6 +73,8 @@ slug_id! {
     AgreementId, "agreement id";
     /// One flow inside an agreement, such as `leavers-to-sds`.
     FlowId, "flow id";
+    /// One indicator of an agreement, such as `leavers-in-work`.
+    IndicatorId, "indicator id";
     /// A type of record, such as `leaver-form`.
     RecordTypeName, "record type";
     /// A field group of a record type, such as `core`.

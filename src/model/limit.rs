@@ -14,6 +14,12 @@ pub const NACKS_MAX: u32 = 5;
 pub const PARTIES_MAX: usize = 32;
 /// The greatest number of flows of one agreement.
 pub const FLOWS_MAX: usize = 64;
+/// The greatest number of indicators of one agreement.
+pub const INDICATORS_MAX: usize = 32;
+/// The greatest number of versions of one agreement.
+pub const AGREEMENT_VERSIONS_MAX: usize = 256;
+/// The greatest number of notices that are kept for one agency; the oldest go first.
+pub const NOTICES_MAX: usize = 1_000;
 /// The greatest number of recipients of one flow.
 pub const RECIPIENTS_MAX: usize = 32;
 /// The greatest number of field groups of one record type.

@@ -7,7 +7,7 @@ use crate::{
     model::{id::RequestId, violation::Violation},
     node::{Asked, Node},
     pb::{
-        ledger::v1::{Evidence, Signature, command},
+        ledger::v1::{AgreementTexts, Evidence, Signature, command},
         v1::RequestContext,
     },
     service::{caller::Caller, context, decision, status},
@@ -29,6 +29,21 @@ pub struct Envelope {
     pub evidence: Option<Evidence>,
     /// Whether the request is only to be checked.
     pub validate_only: bool,
+}
+
+/// What rides sealed beside a command.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Where evidence is kept.
+    pub evidence: Option<Evidence>,
+    /// The texts of an agreement.
+    pub texts: Option<AgreementTexts>,
+}
+
+impl From<Option<Evidence>> for Beside {
+    fn from(evidence: Option<Evidence>) -> Self {
+        Self { evidence, texts: None }
+    }
 }
 
 /// What became of a request that was not refused.
@@ -62,9 +77,10 @@ pub async fn act(
 pub async fn propose(
     node: &Node,
     caller: &Caller,
-    (asked, evidence, validate_only): (&Asked, Option<Evidence>, bool),
+    (asked, beside, validate_only): (&Asked, impl Into<Beside>, bool),
     (field, kind): (&str, command::Kind),
 ) -> Result<Done, Status> {
+    let Beside { evidence, texts } = beside.into();
     let parsed = Kind::try_from(kind.clone());
     let _parsed = parsed.map_err(|violation| status::violation(violation.inside(field)))?;
     if evidence.as_ref().is_some_and(|evidence| EVIDENCE_BYTES_MAX < evidence.reference.len()) {
@@ -78,7 +94,8 @@ pub async fn propose(
             Err(refusal) => Err(refused(node, caller, asked.request_id, (refusal, field))),
         };
     }
-    let outcome = node.submit(asked, kind, evidence.as_ref()).await.map_err(status::failed)?;
+    let sealed = (evidence.as_ref(), texts.as_ref());
+    let outcome = node.submit_beside(asked, kind, sealed).await.map_err(status::failed)?;
     done(node, caller, asked.request_id, (outcome, field))
 }
 

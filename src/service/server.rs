@@ -24,8 +24,8 @@ use crate::{
             disclosure_service_server::DisclosureServiceServer,
             dispute_service_server::DisputeServiceServer,
             exchange_service_server::ExchangeServiceServer,
-            ledger_service_server::LedgerServiceServer, policy_service_server::PolicyServiceServer,
-            recall_service_server::RecallServiceServer,
+            ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
+            policy_service_server::PolicyServiceServer, recall_service_server::RecallServiceServer,
             subscription_service_server::SubscriptionServiceServer,
         },
     },
@@ -40,6 +40,7 @@ use crate::{
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
+        notice::Notices,
         policy::Policies,
         rate::{Rate, Rates},
         readable::ReadableLayer,
@@ -168,6 +169,7 @@ where
         .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
+        .add_service(sized!(NoticeServiceServer, Notices::new(node.clone())))
         .add_service(sized!(PolicyServiceServer, Policies::new(node.clone())))
         .add_service(sized!(RecallServiceServer, Recalls::new(node.clone())))
         .add_service(sized!(SubscriptionServiceServer, Subscriptions::new(node.clone())));

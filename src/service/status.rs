@@ -80,6 +80,10 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::PartyDiffers
         | Reason::BasisNotAllowed
         | Reason::GateNotAllowed
+        | Reason::AgreementIncomplete
+        | Reason::AlreadyApproved
+        | Reason::GatewayMissing
+        | Reason::SuspensionReasonMissing
         | Reason::RecordTypeUnknown
         | Reason::FieldGroupUnknown
         | Reason::ConsentNotAsked
@@ -136,6 +140,21 @@ pub fn refused(refusal: Refusal, field: &str, decision: &str) -> Status {
         Telling::Retry => unavailable(BUSY_RETRY),
         Telling::Message => stated(reason, refusal.message(), field, decision),
     }
+}
+
+/// Whether an error has this reason.
+pub fn is(error: &Status, reason: Reason) -> bool {
+    let details = error.get_error_details();
+    details.error_info().is_some_and(|info| info.reason == text(reason))
+}
+
+/// The same error with each item that stands against the request: its code, its field and what is wrong.
+pub fn with_items(error: &Status, items: &[(&str, &str, String)]) -> Status {
+    let mut details = error.get_error_details();
+    for (code, field, description) in items {
+        details.add_precondition_failure_violation(*code, *field, description);
+    }
+    Status::with_error_details(error.code(), error.message(), details)
 }
 
 /// An error that has no more to tell than its reason and a message.

@@ -114,13 +114,21 @@ impl Exchange {
         fs::write(self.file("agreement.json"), self.ok("operator", &["agreement", "new"]).stdout)
             .unwrap();
         let first = parties.first().unwrap();
+        self.ok(first, &["agreement", "check", "-f", "agreement.json"]);
         self.ok(first, &["agreement", "draft", "leavers", "-f", "agreement.json"]);
+        let preview = self.ok(first, &["agreement", "preview", "leavers"]);
+        assert_eq!(preview.json().as_array().map(Vec::len), Some(2), "{}", preview.stdout);
         self.ok(first, &["agreement", "propose", "leavers"]);
         for party in parties {
-            self.ok(party, &["agreement", "approve", "leavers"]);
+            let signs = ["--office", "director", "--authority", "delegation"];
+            let approve = ["agreement", "approve", "leavers"];
+            self.ok(party, &[&approve[..], &signs[..]].concat());
         }
         let shown = self.ok(first, &["agreement", "show", "leavers"]);
         assert_eq!(shown.text("/state"), "active");
+        assert!(shown.stdout.contains("impact assessment IC-2025-14"), "{}", shown.stdout);
+        let told = self.ok(first, &["notice", "ls"]);
+        assert_eq!(told.text("/0/agreement/event"), "approved");
     }
 
     /// Asks the process to end, and gives its exit code.
@@ -189,6 +197,48 @@ fn an_import_is_put_right_and_repeated_and_publishes_each_record_once() {
     let entries = exchange.ok(COUNCIL, &published).json();
     assert_eq!(entries.as_array().map(Vec::len), Some(3));
     assert_eq!(exchange.ok("operator", &["ledger", "verify", "data", "--decide"]).code, 0);
+}
+
+#[test]
+fn an_agreement_is_checked_changed_compared_and_suspended_with_a_reason() {
+    let exchange = Exchange::start(&PARTIES);
+    let parties = PARTIES.map(|(agency, _)| agency);
+    exchange.agree(&parties);
+    let mut shown = exchange.ok(COUNCIL, &["agreement", "show", "leavers"]).json();
+    let terms = shown.pointer_mut("/content/terms").unwrap().as_object_mut().unwrap();
+    let indicators = terms.remove("indicators").unwrap();
+    terms.insert("review_months".to_owned(), Value::from(6));
+    fs::write(exchange.file("next.json"), shown.to_string()).unwrap();
+    let checked = exchange.call(COUNCIL, &["agreement", "check", "-f", "next.json"]);
+    assert_eq!(checked.code, 5, "{}", checked.stderr);
+    assert_eq!(checked.text("/0/code"), "INDICATOR_MISSING");
+    assert!(checked.text("/0/rule").starts_with("G3"), "{}", checked.stdout);
+    exchange.ok(COUNCIL, &["agreement", "draft", "leavers", "-f", "next.json"]);
+    let refused = exchange.call(COUNCIL, &["agreement", "propose", "leavers"]);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("AGREEMENT_INCOMPLETE"), "{}", refused.stderr);
+
+    let terms = shown.pointer_mut("/content/terms").unwrap().as_object_mut().unwrap();
+    terms.insert("indicators".to_owned(), indicators);
+    fs::write(exchange.file("next.json"), shown.to_string()).unwrap();
+    exchange.ok(COUNCIL, &["agreement", "draft", "leavers", "-f", "next.json"]);
+    exchange.ok(COUNCIL, &["agreement", "check", "leavers"]);
+    let differs = exchange.ok(SDS, &["agreement", "diff", "leavers"]).json();
+    let expected = serde_json::json!([{"field": "terms.review_months", "from": 12, "to": 6}]);
+    assert_eq!(differs, expected);
+    exchange.ok(COUNCIL, &["agreement", "propose", "leavers"]);
+    let decline = ["agreement", "decline", "leavers", "--reason", "terms-disputed"];
+    exchange.ok(SDS, &decline);
+    assert_eq!(exchange.ok(SDS, &["agreement", "show", "leavers"]).text("/state"), "declined");
+    let first = exchange.ok(SDS, &["agreement", "show", "leavers", "--version", "1"]);
+    assert_eq!(first.text("/state"), "active");
+
+    let bare = exchange.call(SDS, &["agreement", "suspend", "leavers"]);
+    assert!(bare.stderr.contains("SUSPENSION_REASON_MISSING"), "{}", bare.stderr);
+    exchange.ok(SDS, &["agreement", "suspend", "leavers", "--reason", "incident"]);
+    let told = exchange.ok(COUNCIL, &["notice", "ls"]).json();
+    let last = told.as_array().and_then(|notices| notices.last()).unwrap();
+    assert_eq!(last.pointer("/agreement/suspend_reason"), Some(&Value::from("incident")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use concordat::machine::Refusal;
+use concordat::machine::{Refusal, read::agreement::Gap};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -108,6 +108,18 @@ fn every_refusal_stands_in_its_table_in_order_of_precedence() {
         assert!(row.starts_with(&expected), "{row}\nis not\n{expected}");
     }
     assert_eq!(rows.len(), Refusal::ALL.len());
+}
+
+#[test]
+fn every_gap_of_an_agreement_stands_in_its_table_with_its_rule() {
+    let page = text("docs/reasons.md");
+    let rows = rows(&page, "## What an agreement misses");
+    for (row, gap) in rows.iter().zip(Gap::ALL) {
+        let against = if gap.refusal().is_some() { "a draft" } else { "a proposal" };
+        let (code, rule, message) = (gap.code(), gap.rule(), gap.message());
+        assert_eq!(*row, format!("| `{code}` | {against} | {rule} | {message} |"));
+    }
+    assert_eq!(rows.len(), Gap::ALL.len());
 }
 
 #[test]

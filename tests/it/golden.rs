@@ -27,7 +27,7 @@ use concordat::{
 use crate::{
     machine::world::{
         By, DAY_MS, LEAVER_FORM, World, alias_of, client, consent_of, consented_flow, digest, flow,
-        owned,
+        owned, suspension,
     },
     simulation::cast::POLICY_TEXTS,
 };
@@ -136,7 +136,11 @@ fn agreements(world: &mut World) {
     world.activate("leavers", content.clone());
     let stands = world.draft("council", "declined", content).unwrap();
     world.propose("council", "declined", stands).unwrap();
-    let decline = pb::DeclineAgreement { agreement: "declined".to_owned(), version: stands.0 };
+    let decline = pb::DeclineAgreement {
+        agreement: "declined".to_owned(),
+        version: stands.0,
+        reason: i32::from(pb::DeclineReason::BasisDisputed),
+    };
     let _declined = world.apply("college", Kind::DeclineAgreement(decline));
 }
 
@@ -245,10 +249,7 @@ fn stops(world: &mut World, consent: Vec<u8>) {
     let end =
         pb::EndCaseload { client: alias.as_bytes().to_vec().into(), agency: "charity".to_owned() };
     for (by, kind) in [
-        (
-            By::Agency("council"),
-            Kind::SuspendFlows(pb::SuspendFlows { agreement: agreement.clone() }),
-        ),
+        (By::Agency("council"), suspension(&agreement)),
         (
             By::Agency("council"),
             Kind::ResumeFlows(pb::ResumeFlows { agreement: agreement.clone() }),

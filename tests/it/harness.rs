@@ -25,7 +25,7 @@ use concordat::{
         disk::OsDisk,
         segment::{Options, Segment},
     },
-    machine::{Outcome, Receipt, Refusal, State, outcome::Remembered},
+    machine::{Outcome, Receipt, Refusal, State, command::agreement::example, outcome::Remembered},
     model::{
         digest::Digest,
         id::{AgencyId, AliasId, ConsentId, LedgerId, RequestId},
@@ -411,6 +411,7 @@ pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows:
         agency: agency.id.to_string(),
         kind: i32::from(agency.kind),
         key_fingerprint: agency.signing.fingerprint().as_bytes().to_vec().into(),
+        ..pb::Party::default()
     };
     let content = pb::AgreementContent {
         parties: parties.iter().map(party).collect(),
@@ -418,7 +419,9 @@ pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows:
         flows,
         expires_at_ms: now.plus(365 * DAY_MS).millis(),
         text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
+        terms: None,
     };
+    let content = example::completed(content, now);
     let agreement = id.to_owned();
     let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
     let drafted = first.submit(Kind::DraftAgreement(draft)).await;
@@ -433,11 +436,7 @@ pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows:
     };
     first.submit(Kind::ProposeAgreement(propose)).await.unwrap();
     for party in parties {
-        let approve = pb::ApproveAgreement {
-            agreement: agreement.clone(),
-            version,
-            content_hash: content_hash.clone(),
-        };
+        let approve = example::approval(&agreement, version, content_hash.clone());
         party.submit(Kind::ApproveAgreement(approve)).await.unwrap();
     }
 }
@@ -501,6 +500,7 @@ pub(crate) fn by_duty(id: &str, publisher: &Agency, recipients: &[&Agency]) -> p
         gate: i32::from(pb::Gate::None),
         caseload: i32::from(pb::CaseloadRule::None),
         backfill: false,
+        ..pb::Flow::default()
     }
 }
 

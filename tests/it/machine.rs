@@ -1,6 +1,10 @@
 //! Scripts for the machine: what every rule lets pass and what it refuses, through the two doors for commands.
 
 mod agreement;
+mod agreement_complete;
+mod agreement_course;
+mod agreement_preview;
+mod agreement_time;
 mod client;
 mod consent;
 mod policy;

@@ -9,7 +9,10 @@ use concordat::{
     clock::Entropy,
     identity::signing::SigningKey,
     ledger::{Draft, Ledger, Space},
-    machine::{Receipt, State, outcome::Remembered, state::agreement::Status as Standing},
+    machine::{
+        Receipt, State, command::agreement::example, outcome::Remembered,
+        state::agreement::Status as Standing,
+    },
     model::{
         digest::Digest,
         id::{AgencyId, AliasId, RequestId},
@@ -50,7 +53,7 @@ fn wishes(victim: &Victim, hash: &Bytes) -> Vec<(&'static str, Kind)> {
         certificates: vec![certificate.as_bytes().to_vec().into(), vec![66; 32].into()],
     };
     let agreement = "waiting".to_owned();
-    let approve = ledger::ApproveAgreement { agreement, version: 1, content_hash: hash.clone() };
+    let approve = example::approval(&agreement, 1, hash.clone());
     let scope = ledger::ConsentScope {
         client: client.as_bytes().to_vec().into(),
         publisher: "council".to_owned(),
@@ -140,7 +143,10 @@ impl Victim {
             },
         ];
         exchange.agree("standing", &[&council, &college], flows).await;
-        let suspend = ledger::SuspendFlows { agreement: "standing".to_owned() };
+        let suspend = ledger::SuspendFlows {
+            agreement: "standing".to_owned(),
+            reason: i32::from(ledger::SuspendReason::Technical),
+        };
         let request = pb::PublishRecordRequest {
             context: context(),
             request_id: council.request(),
@@ -165,6 +171,7 @@ impl Victim {
             agency: agency.id.to_string(),
             kind: i32::from(agency.kind),
             key_fingerprint: agency.signing.fingerprint().as_bytes().to_vec().into(),
+            ..ledger::Party::default()
         };
         let content = ledger::AgreementContent {
             parties: vec![party(&self.council), party(&self.college)],
@@ -172,7 +179,9 @@ impl Victim {
             flows: vec![by_duty("more", &self.council, &[&self.college])],
             expires_at_ms: NOW.plus(DAY_MS).millis(),
             text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
+            terms: None,
         };
+        let content = example::completed(content, NOW);
         let agreement = "waiting".to_owned();
         let kind = ledger::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
         let drafted = self.college.submit(Kind::DraftAgreement(kind)).await.unwrap();
@@ -186,8 +195,7 @@ impl Victim {
             content_hash: content_hash.clone(),
         };
         self.college.submit(Kind::ProposeAgreement(propose)).await.unwrap();
-        let approve =
-            ledger::ApproveAgreement { agreement, version, content_hash: content_hash.clone() };
+        let approve = example::approval(&agreement, version, content_hash.clone());
         self.college.submit(Kind::ApproveAgreement(approve)).await.unwrap();
         content_hash
     }

@@ -1,10 +1,14 @@
 //! Agreements and explanations over the wire: drafted, proposed, approved by all, seen by their parties alone.
 
-use concordat::pb::{
-    ledger::v1::{self as ledger, AgencyKind, Purpose, command::Kind},
-    v1::{self as pb, AgreementState, DecisionOutcome, PartyDecision, WithheldReason},
+use concordat::{
+    machine::command::agreement::example,
+    pb::{
+        ledger::v1::{self as ledger, AgencyKind, Purpose, command::Kind},
+        v1::{self as pb, AgreementState, DecisionOutcome, PartyDecision, WithheldReason},
+    },
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::service_bench::{DAY, NOW, Party, Served, context, reason, shape};
 
@@ -23,6 +27,7 @@ fn flow(publisher: &Party, recipient: &Party) -> ledger::Flow {
         gate: i32::from(ledger::Gate::None),
         caseload: i32::from(ledger::CaseloadRule::None),
         backfill: false,
+        ..ledger::Flow::default()
     }
 }
 
@@ -39,13 +44,15 @@ pub(crate) fn by_consent(publisher: &Party, recipient: &Party) -> ledger::Flow {
 }
 
 fn content(parties: &[&Party], flows: Vec<ledger::Flow>) -> ledger::AgreementContent {
-    ledger::AgreementContent {
+    let content = ledger::AgreementContent {
         parties: parties.iter().map(|party| party.as_party()).collect(),
         purpose: i32::from(Purpose::SchoolLeaverTransition),
         flows,
         expires_at_ms: NOW.plus(365 * DAY).millis(),
         text_digest: vec![3; 32].into(),
-    }
+        terms: None,
+    };
+    example::completed(content, NOW)
 }
 
 async fn draft(
@@ -62,6 +69,7 @@ async fn draft(
         }),
         evidence: Some(ledger::Evidence { reference: "minutes of May".to_owned() }),
         validate_only: false,
+        texts: Some(example::texts()),
     };
     let drafted = party.agreements().draft_agreement(request).await?.into_inner();
     Ok(drafted.agreement.unwrap())
@@ -87,11 +95,7 @@ async fn approve(
     party: &Party,
     drafted: &pb::Agreement,
 ) -> Result<pb::Agreement, Status> {
-    let approve = ledger::ApproveAgreement {
-        agreement: LEAVERS.to_owned(),
-        version: drafted.version,
-        content_hash: drafted.content_hash.clone(),
-    };
+    let approve = example::approval(LEAVERS, drafted.version, drafted.content_hash.clone());
     let request_id = served.request_id();
     let kind = Kind::ApproveAgreement(approve.clone());
     let request = pb::ApproveAgreementRequest {
@@ -99,6 +103,7 @@ async fn approve(
         signature: served.signature(party, &request_id, &kind),
         request_id,
         approve: Some(approve),
+        evidence: Some(ledger::Evidence { reference: "scheme of delegation 4.2".to_owned() }),
         validate_only: false,
     };
     Ok(party.agreements().approve_agreement(request).await?.into_inner().agreement.unwrap())
@@ -207,7 +212,10 @@ async fn a_decline_a_suspension_and_an_end_are_shown() {
     let (council, skills) = partners(&served).await;
     agree(&served, &[&council, &skills], vec![flow(&council, &skills)]).await;
     let (request_id, agreement) = (served.request_id(), LEAVERS.to_owned());
-    let suspend = ledger::SuspendFlows { agreement: agreement.clone() };
+    let suspend = ledger::SuspendFlows {
+        agreement: agreement.clone(),
+        reason: i32::from(ledger::SuspendReason::Incident),
+    };
     let request = pb::SuspendFlowsRequest {
         context: context(),
         signature: served.signature(&skills, &request_id, &Kind::SuspendFlows(suspend.clone())),
@@ -231,6 +239,139 @@ async fn a_decline_a_suspension_and_an_end_are_shown() {
     let ended = ended.agreement.unwrap();
     assert_eq!(ended.state(), AgreementState::Ended);
     assert!(ended.ended_time.is_some());
+}
+
+fn check(subject: pb::check_agreement_request::Subject) -> pb::CheckAgreementRequest {
+    pb::CheckAgreementRequest { context: context(), subject: Some(subject), version: 0 }
+}
+
+#[tokio::test]
+async fn everything_that_is_missing_is_listed_and_stands_in_the_refusal_of_a_proposal() {
+    use pb::check_agreement_request::Subject;
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let whole = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let mut open = whole.clone();
+    let terms = open.terms.as_mut().unwrap();
+    terms.retention.clear();
+    terms.security = 0;
+    open.flows[0].owner.clear();
+    let expected = ["FLOW_OWNER_MISSING", "RETENTION_MISSING", "SECURITY_MISSING"];
+    let codes = |gaps: &[pb::AgreementGap]| -> Vec<String> {
+        gaps.iter().map(|gap| gap.code.clone()).collect()
+    };
+    let before = check(Subject::Content(open.clone()));
+    let gaps = skills.agreements().check_agreement(before).await.unwrap().into_inner().gaps;
+    assert_eq!(codes(&gaps), expected);
+    assert_eq!((gaps[0].field.as_str(), gaps[0].unlawful), ("flows[0].owner", false));
+    assert!(gaps[1].rule.contains("art. 5(1)(e)"), "{}", gaps[1].rule);
+    let drafted = draft(&served, &council, open).await.unwrap();
+    let named = || check(Subject::Name("agreements/leavers".to_owned()));
+    let gaps = skills.agreements().check_agreement(named()).await.unwrap().into_inner().gaps;
+    assert_eq!(codes(&gaps), expected);
+    let refused = propose(&served, &council, &drafted).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refused), "AGREEMENT_INCOMPLETE");
+    let details = refused.get_error_details();
+    let violations = &details.precondition_failure().unwrap().violations;
+    let kinds: Vec<&str> = violations.iter().skip(1).map(|one| one.r#type.as_str()).collect();
+    assert_eq!(kinds, expected);
+    let stranger = served.agency("stranger", AgencyKind::Council).await;
+    let hidden = stranger.agreements().check_agreement(named()).await.unwrap_err();
+    assert_eq!(reason(&hidden), "NOT_AVAILABLE");
+    let drafted = draft(&served, &council, whole).await.unwrap();
+    let gaps = skills.agreements().check_agreement(named()).await.unwrap().into_inner().gaps;
+    assert_eq!(codes(&gaps), Vec::<String>::new());
+    propose(&served, &council, &drafted).await.unwrap();
+}
+
+#[tokio::test]
+async fn texts_are_shown_to_parties_and_only_if_the_content_states_them() {
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let content = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    let drafted = draft(&served, &council, content.clone()).await.unwrap();
+    assert!(drafted.texts.is_empty());
+    let shown = skills.agreements().get_agreement(get("agreements/leavers", 0)).await.unwrap();
+    let shown = shown.into_inner().agreement.unwrap();
+    assert_eq!((shown.texts, shown.texts_salt), {
+        let ledger::AgreementTexts { salt, texts } = example::texts();
+        (texts, salt)
+    });
+    let mut other = example::texts();
+    other.texts.push("a word that nobody signs".to_owned());
+    let request = pb::DraftAgreementRequest {
+        context: context(),
+        request_id: served.request_id(),
+        draft: Some(ledger::DraftAgreement {
+            agreement: LEAVERS.to_owned(),
+            content: Some(content),
+        }),
+        texts: Some(other),
+        ..Default::default()
+    };
+    let refused = council.agreements().draft_agreement(request).await.unwrap_err();
+    assert_eq!(reason(&refused), "INVALID_REQUEST");
+    let details = refused.get_error_details();
+    let violation = &details.bad_request().unwrap().field_violations[0];
+    assert_eq!(violation.reason, "TEXT_NOT_STATED");
+}
+
+#[tokio::test]
+async fn a_next_version_is_previewed_replaces_the_one_in_force_and_is_told_to_every_party() {
+    use pb::AgreementEvent::{Activated, Approved, Proposed};
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    agree(&served, &[&council, &skills], vec![flow(&council, &skills)]).await;
+    let narrower = ledger::Flow { groups: vec!["core".to_owned()], ..flow(&council, &skills) };
+    let next = content(&[&council, &skills], vec![narrower]);
+    let drafted = draft(&served, &skills, next).await.unwrap();
+    assert_eq!((drafted.version, drafted.active_version), (2, 1));
+    let preview = pb::PreviewAgreementRequest {
+        context: context(),
+        name: "agreements/leavers".to_owned(),
+        version: 0,
+    };
+    let seen = council.agreements().preview_agreement(preview.clone()).await.unwrap().into_inner();
+    assert_eq!(seen.version, 2);
+    let change = &seen.changes[0];
+    assert!(change.groups_gained.is_empty(), "{change:?}");
+    assert_eq!(change.groups_lost, ["education"]);
+    assert_eq!((change.clients_gaining, change.clients_losing), (None, None));
+    let stranger = served.agency("stranger", AgencyKind::Council).await;
+    let hidden = stranger.agreements().preview_agreement(preview).await.unwrap_err();
+    assert_eq!(reason(&hidden), "NOT_AVAILABLE");
+    propose(&served, &skills, &drafted).await.unwrap();
+    approve(&served, &council, &drafted).await.unwrap();
+    let active = approve(&served, &skills, &drafted).await.unwrap();
+    assert_eq!((active.state(), active.active_version), (AgreementState::Active, 2));
+    assert_eq!(active.parties[0].approver_role(), ledger::ApproverRole::Director);
+    let first = council.agreements().get_agreement(get("agreements/leavers", 1)).await.unwrap();
+    let first = first.into_inner().agreement.unwrap();
+    assert_eq!((first.state(), first.active_version), (AgreementState::Replaced, 2));
+    let list = |after_number, page_size, page_token: &str| pb::ListNoticesRequest {
+        context: context(),
+        after_number,
+        page_size,
+        page_token: page_token.to_owned(),
+    };
+    let told = |page: &pb::ListNoticesResponse| -> Vec<(u64, pb::AgreementEvent)> {
+        let event = |notice: &pb::Notice| match &notice.about {
+            Some(pb::notice::About::Agreement(about)) => (notice.number, about.event()),
+            None => (notice.number, pb::AgreementEvent::Unspecified),
+        };
+        page.notices.iter().map(event).collect()
+    };
+    let page = council.notices().list_notices(list(0, 0, "")).await.unwrap().into_inner();
+    assert_eq!(told(&page), [(1, Activated), (2, Proposed), (3, Activated)]);
+    let page = skills.notices().list_notices(list(0, 2, "")).await.unwrap().into_inner();
+    assert_eq!(told(&page), [(1, Proposed), (2, Approved)]);
+    let rest = skills.notices().list_notices(list(0, 2, &page.next_page_token)).await.unwrap();
+    assert_eq!(told(&rest.into_inner()), [(3, Approved)]);
+    let late = skills.notices().list_notices(list(2, 0, "")).await.unwrap().into_inner();
+    assert_eq!(told(&late), [(3, Approved)]);
+    let none = stranger.notices().list_notices(list(0, 0, "")).await.unwrap().into_inner();
+    assert!(none.notices.is_empty());
 }
 
 fn explain(recipient: &Party, assumed: Option<u32>) -> pb::ExplainDecisionRequest {

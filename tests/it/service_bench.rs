@@ -41,8 +41,9 @@ use concordat::{
             agreement_service_client::AgreementServiceClient,
             caseload_service_client::CaseloadServiceClient,
             consent_service_client::ConsentServiceClient,
-            ledger_service_client::LedgerServiceClient, policy_service_client::PolicyServiceClient,
-            request_context::Actor, subscription_service_client::SubscriptionServiceClient,
+            ledger_service_client::LedgerServiceClient, notice_service_client::NoticeServiceClient,
+            policy_service_client::PolicyServiceClient, request_context::Actor,
+            subscription_service_client::SubscriptionServiceClient,
         },
     },
     record::registry::Registry,
@@ -251,6 +252,7 @@ clients! {
     caseloads: CaseloadServiceClient;
     consents: ConsentServiceClient;
     ledger: LedgerServiceClient;
+    notices: NoticeServiceClient;
     policies: PolicyServiceClient;
     subscriptions: SubscriptionServiceClient;
 }
@@ -266,6 +268,7 @@ impl Party {
             agency: self.id.to_string(),
             kind: i32::from(self.kind),
             key_fingerprint: self.signing.fingerprint().as_bytes().to_vec().into(),
+            ..ledger::Party::default()
         }
     }
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use super::{Hash, MESSAGE, agreement, content_hash, hold_hash};
 use crate::{
     cli::{
+        code::Code,
         error::CliError,
         name,
         session::{Change, Session, request_text, unanswered},
@@ -41,6 +42,46 @@ pub(crate) struct Own {
     change: Change,
 }
 
+/// An approval.
+#[derive(Debug, Args)]
+pub(crate) struct Approval {
+    #[command(flatten)]
+    step: Step,
+    /// The office of the person who approves.
+    #[arg(long, value_name = "OFFICE", value_parser = Code("concordat.ledger.v1.ApproverRole"))]
+    office: i32,
+    /// By what authority that person binds the agency.
+    #[arg(
+        long,
+        value_name = "AUTHORITY",
+        value_parser = Code("concordat.ledger.v1.ApproverAuthority")
+    )]
+    authority: i32,
+    /// Where that authority is written down. Sealed in the ledger.
+    #[arg(long, value_name = "REFERENCE", default_value = "", hide_default_value = true)]
+    evidence: String,
+}
+
+/// A refusal to approve.
+#[derive(Debug, Args)]
+pub(crate) struct Refusal {
+    #[command(flatten)]
+    step: Step,
+    /// Why; every party is told.
+    #[arg(long, value_name = "REASON", value_parser = Code("concordat.ledger.v1.DeclineReason"))]
+    reason: i32,
+}
+
+/// A suspension.
+#[derive(Debug, Args)]
+pub(crate) struct Suspension {
+    #[command(flatten)]
+    own: Own,
+    /// Why; every party is told. Needed where a statutory or safeguarding flow stops.
+    #[arg(long, value_name = "REASON", value_parser = Code("concordat.ledger.v1.SuspendReason"))]
+    reason: Option<i32>,
+}
+
 impl Step {
     /// The version that is meant, once its hash holds.
     async fn version(&self, session: &Session) -> Result<(String, pb::Agreement), CliError> {
@@ -68,14 +109,19 @@ impl Step {
             .map_err(|status| unanswered(status, request))?;
         session.changed(&self.change, MESSAGE, answer.into_inner().agreement.as_ref())
     }
+}
 
-    pub(super) async fn approve(self, session: &mut Session) -> Result<(), CliError> {
-        let (agreement, found) = self.version(session).await?;
-        let request = session.request(&self.change);
+impl Approval {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), CliError> {
+        let Self { step, office, authority, evidence } = self;
+        let (agreement, found) = step.version(session).await?;
+        let request = session.request(&step.change);
         let approve = ledger::ApproveAgreement {
             agreement,
             version: found.version,
             content_hash: found.content_hash,
+            approver_role: office,
+            approver_authority: authority,
         };
         let signature = session.sign(request, &Kind::ApproveAgreement(approve.clone())).await?;
         let answer = AgreementServiceClient::new(session.channel())
@@ -84,17 +130,22 @@ impl Step {
                 request_id: request_text(request),
                 approve: Some(approve),
                 signature,
-                validate_only: self.change.validate_only,
+                evidence: Some(ledger::Evidence { reference: evidence })
+                    .filter(|evidence| !evidence.reference.is_empty()),
+                validate_only: step.change.validate_only,
             })
             .await
             .map_err(|status| unanswered(status, request))?;
-        session.changed(&self.change, MESSAGE, answer.into_inner().agreement.as_ref())
+        session.changed(&step.change, MESSAGE, answer.into_inner().agreement.as_ref())
     }
+}
 
-    pub(super) async fn decline(self, session: &mut Session) -> Result<(), CliError> {
-        let (agreement, found) = self.version(session).await?;
-        let request = session.request(&self.change);
-        let decline = ledger::DeclineAgreement { agreement, version: found.version };
+impl Refusal {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), CliError> {
+        let Self { step, reason } = self;
+        let (agreement, found) = step.version(session).await?;
+        let request = session.request(&step.change);
+        let decline = ledger::DeclineAgreement { agreement, version: found.version, reason };
         let signature = session.sign(request, &Kind::DeclineAgreement(decline.clone())).await?;
         let answer = AgreementServiceClient::new(session.channel())
             .decline_agreement(pb::DeclineAgreementRequest {
@@ -102,11 +153,11 @@ impl Step {
                 request_id: request_text(request),
                 decline: Some(decline),
                 signature,
-                validate_only: self.change.validate_only,
+                validate_only: step.change.validate_only,
             })
             .await
             .map_err(|status| unanswered(status, request))?;
-        session.changed(&self.change, MESSAGE, answer.into_inner().agreement.as_ref())
+        session.changed(&step.change, MESSAGE, answer.into_inner().agreement.as_ref())
     }
 }
 
@@ -114,10 +165,14 @@ impl Own {
     fn id(&self) -> Result<String, CliError> {
         Ok(name::id::<AgreementId>("agreements", &self.agreement)?.to_string())
     }
+}
 
-    pub(super) async fn suspend(self, session: &mut Session) -> Result<(), CliError> {
-        let suspend = ledger::SuspendFlows { agreement: self.id()? };
-        let request = session.request(&self.change);
+impl Suspension {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), CliError> {
+        let Self { own, reason } = self;
+        let reason = reason.unwrap_or_default();
+        let suspend = ledger::SuspendFlows { agreement: own.id()?, reason };
+        let request = session.request(&own.change);
         let signature = session.sign(request, &Kind::SuspendFlows(suspend.clone())).await?;
         let answer = AgreementServiceClient::new(session.channel())
             .suspend_flows(pb::SuspendFlowsRequest {
@@ -125,13 +180,15 @@ impl Own {
                 request_id: request_text(request),
                 suspend: Some(suspend),
                 signature,
-                validate_only: self.change.validate_only,
+                validate_only: own.change.validate_only,
             })
             .await
             .map_err(|status| unanswered(status, request))?;
-        session.changed(&self.change, MESSAGE, answer.into_inner().agreement.as_ref())
+        session.changed(&own.change, MESSAGE, answer.into_inner().agreement.as_ref())
     }
+}
 
+impl Own {
     pub(super) async fn resume(self, session: &mut Session) -> Result<(), CliError> {
         let resume = ledger::ResumeFlows { agreement: self.id()? };
         let request = session.request(&self.change);

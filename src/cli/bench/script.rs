@@ -12,7 +12,9 @@ use crate::{
     machine::{
         self, Receipt, State,
         access::verdict,
-        command::{Command, RULES_VERSION, SignedKind, exchange::LEDGER_FORMAT},
+        command::{
+            Command, RULES_VERSION, SignedKind, agreement::example, exchange::LEDGER_FORMAT,
+        },
         outcome::Remembered,
         state::{agency::AgencyNumber, subscription::SubscriptionNumber},
     },
@@ -261,6 +263,7 @@ impl Script {
                 agency: agency.clone(),
                 kind: i32::from(pb::AgencyKind::Council),
                 key_fingerprint: fingerprint(&key_of(agency)?),
+                ..pb::Party::default()
             })
         };
         let flow = pb::Flow {
@@ -270,11 +273,10 @@ impl Script {
             recipients: recipients.to_vec(),
             groups: GROUPS.map(str::to_owned).to_vec(),
             basis: i32::from(pb::LawfulBasis::LegalObligation),
-            special_condition: i32::from(pb::SpecialCondition::Unspecified),
             legal_power: i32::from(pb::LegalPower::Post16Education2013S20),
             gate: i32::from(pb::Gate::None),
             caseload: i32::from(pb::CaseloadRule::None),
-            backfill: false,
+            ..pb::Flow::default()
         };
         let content = pb::AgreementContent {
             parties: parties.iter().map(party).collect::<Result<_, _>>()?,
@@ -282,7 +284,9 @@ impl Script {
             flows: vec![flow],
             expires_at_ms: self.now_ms.saturating_add(YEAR_MS),
             text_digest: digest("text"),
+            terms: None,
         };
+        let content = example::completed(content, UnixMillis::new(self.now_ms));
         let agreement = agreement.to_owned();
         let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
         let stands = self.act(publisher, Kind::DraftAgreement(draft))?;
@@ -297,8 +301,7 @@ impl Script {
         };
         self.act(publisher, Kind::ProposeAgreement(propose))?;
         for agency in parties {
-            let (agreement, content_hash) = (agreement.clone(), content_hash.clone());
-            let approve = pb::ApproveAgreement { agreement, version, content_hash };
+            let approve = example::approval(&agreement, version, content_hash.clone());
             self.act(agency, Kind::ApproveAgreement(approve))?;
         }
         Ok(())

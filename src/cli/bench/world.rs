@@ -23,7 +23,7 @@ use crate::{
         file::ProfileFiles,
         signing::SigningKey,
     },
-    machine::{Receipt, State, outcome::Remembered},
+    machine::{Receipt, State, command::agreement::example, outcome::Remembered},
     model::{digest::Digest, id::AgencyId},
     node::{self, Asked, Node, Who},
     pb::ledger::v1::{self as pb, command::Kind},
@@ -176,6 +176,7 @@ async fn agree(node: &Node, members: &[Member]) -> Result<(), CliError> {
         agency: member.id.to_string(),
         kind: i32::from(member.kind),
         key_fingerprint: Bytes::copy_from_slice(member.key.fingerprint().as_bytes()),
+        ..pb::Party::default()
     };
     let flow = pb::Flow {
         flow: "leavers".to_owned(),
@@ -184,11 +185,10 @@ async fn agree(node: &Node, members: &[Member]) -> Result<(), CliError> {
         recipients: members.iter().skip(1).map(|member| member.id.to_string()).collect(),
         groups: GROUPS.map(str::to_owned).to_vec(),
         basis: i32::from(pb::LawfulBasis::LegalObligation),
-        special_condition: i32::from(pb::SpecialCondition::Unspecified),
         legal_power: i32::from(pb::LegalPower::Post16Education2013S20),
         gate: i32::from(pb::Gate::None),
         caseload: i32::from(pb::CaseloadRule::None),
-        backfill: false,
+        ..pb::Flow::default()
     };
     let now = node.now().map_err(said("the clock is in doubt"))?;
     let content = pb::AgreementContent {
@@ -197,7 +197,9 @@ async fn agree(node: &Node, members: &[Member]) -> Result<(), CliError> {
         flows: vec![flow],
         expires_at_ms: now.plus(DAY_MS).millis(),
         text_digest: Bytes::copy_from_slice(Digest::of_concatenation(&[b"bench"]).as_bytes()),
+        terms: None,
     };
+    let content = example::completed(content, now);
     let agreement = AGREEMENT.to_owned();
     let draft = pb::DraftAgreement { agreement: agreement.clone(), content: Some(content) };
     let stands = publisher.act(node, Kind::DraftAgreement(draft)).await?;
@@ -212,11 +214,7 @@ async fn agree(node: &Node, members: &[Member]) -> Result<(), CliError> {
     };
     let _done = publisher.act(node, Kind::ProposeAgreement(propose)).await?;
     for member in members {
-        let approve = pb::ApproveAgreement {
-            agreement: agreement.clone(),
-            version,
-            content_hash: content_hash.clone(),
-        };
+        let approve = example::approval(&agreement, version, content_hash.clone());
         let _done = member.act(node, Kind::ApproveAgreement(approve)).await?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
+    machine::command::agreement::example,
     model::order::UnixMillis,
     pb::ledger::v1::{
         AgencyKind, AgreementContent, CaseloadRule, Flow, Gate, LawfulBasis, LegalPower, Party,
@@ -65,14 +66,17 @@ pub(super) fn content(keys: &BTreeMap<&str, Bytes>, now: UnixMillis) -> Agreemen
         agency: (*agency).to_owned(),
         kind: i32::from(*kind),
         key_fingerprint: keys.get(agency).cloned().unwrap_or_default(),
+        ..Party::default()
     });
-    AgreementContent {
+    let content = AgreementContent {
         parties: parties.collect(),
         purpose: Purpose::SchoolLeaverTransition.into(),
         flows: vec![to_sds(), to_college(), to_provider()],
         expires_at_ms: now.plus(LASTS_MS).millis(),
         text_digest: Bytes::new(),
-    }
+        terms: None,
+    };
+    example::completed(content, now)
 }
 
 /// By duty: the Post-16 Education (Scotland) Act 2013 s.20 and SSI 2014/116. Nobody is asked.

@@ -1,6 +1,7 @@
 //! One caller's own system: it speaks gRPC over mutual TLS with its own certificate and signs with its own key, and has
 //! no other way into the exchange.
 
+mod agreement;
 mod people;
 mod records;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     cli::{
-        demo::cast::{AGREEMENT, RECORD_TYPE, SUBSCRIPTION},
+        demo::cast::{RECORD_TYPE, SUBSCRIPTION},
         error::CliError,
         session::{Caller, Session, incomplete, request_text},
     },
@@ -21,7 +22,6 @@ use crate::{
         ledger::v1::{self as ledger, AgencyKind, Purpose, command::Kind},
         v1::{
             self as pb, agency_service_client::AgencyServiceClient,
-            agreement_service_client::AgreementServiceClient,
             ledger_service_client::LedgerServiceClient,
             subscription_service_client::SubscriptionServiceClient,
         },
@@ -131,62 +131,6 @@ impl Desk {
         };
         let answer = AgencyServiceClient::new(self.session.channel()).enrol_agency(request).await?;
         answer.into_inner().agency.map(|agency| agency.key_fingerprint).ok_or_else(incomplete)
-    }
-
-    /// Drafts the agreement and puts it before its parties.
-    pub(super) async fn propose(
-        &self,
-        content: ledger::AgreementContent,
-    ) -> Result<Draft, CliError> {
-        let mut agreements = AgreementServiceClient::new(self.session.channel());
-        let draft =
-            ledger::DraftAgreement { agreement: AGREEMENT.to_owned(), content: Some(content) };
-        let request = pb::DraftAgreementRequest {
-            context: self.context(Purpose::Administration),
-            request_id: self.session.new_request(),
-            draft: Some(draft),
-            evidence: None,
-            validate_only: false,
-        };
-        let answer = agreements.draft_agreement(request).await?.into_inner();
-        let pb::Agreement { version, content_hash, .. } =
-            answer.agreement.ok_or_else(incomplete)?;
-        let propose = ledger::ProposeAgreement {
-            agreement: AGREEMENT.to_owned(),
-            version,
-            content_hash: content_hash.clone(),
-        };
-        let request = pb::ProposeAgreementRequest {
-            context: self.context(Purpose::Administration),
-            request_id: self.session.new_request(),
-            propose: Some(propose),
-            validate_only: false,
-        };
-        agreements.propose_agreement(request).await?;
-        Ok(Draft { version, content_hash })
-    }
-
-    /// Approves the agreement with its own key; true if it is then active.
-    pub(super) async fn approve(&mut self, draft: &Draft) -> Result<bool, CliError> {
-        let approve = ledger::ApproveAgreement {
-            agreement: AGREEMENT.to_owned(),
-            version: draft.version,
-            content_hash: draft.content_hash.clone(),
-        };
-        let request = self.request();
-        let signature =
-            self.session.sign(request, &Kind::ApproveAgreement(approve.clone())).await?;
-        let request = pb::ApproveAgreementRequest {
-            context: self.context(Purpose::Administration),
-            request_id: request_text(request),
-            approve: Some(approve),
-            signature,
-            validate_only: false,
-        };
-        let mut agreements = AgreementServiceClient::new(self.session.channel());
-        let answer = agreements.approve_agreement(request).await?.into_inner();
-        let agreement = answer.agreement.ok_or_else(incomplete)?;
-        Ok(agreement.state() == pb::AgreementState::Active)
     }
 
     /// Subscribes to leavers' forms.

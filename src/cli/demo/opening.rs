@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::cli::{
-    demo::{
-        cast::{
-            AGENCIES, AGREEMENT, COLLEGE, COUNCIL, GROUPS_OF_CASELOAD, PROVIDER, RECIPIENTS, SDS,
-            content,
+use crate::{
+    cli::{
+        demo::{
+            cast::{
+                AGENCIES, AGREEMENT, COLLEGE, COUNCIL, GROUPS_OF_CASELOAD, PROVIDER, RECIPIENTS,
+                SDS, content,
+            },
+            desk::Desk,
+            play::{Play, hold, surprise},
         },
-        desk::Desk,
-        play::{Play, hold, surprise},
+        error::CliError,
     },
-    error::CliError,
+    pb::ledger::v1::{AgreementContent, Gate},
 };
 
 impl Play {
@@ -51,7 +54,9 @@ impl Play {
     ) -> Result<(), CliError> {
         let teller = self.teller;
         teller.act("2  An agreement");
-        let draft = self.council.propose(content(keys, self.council.now())).await?;
+        let whole = content(keys, self.council.now());
+        self.turned_down(&whole).await?;
+        let draft = self.council.propose(whole).await?;
         teller.say(&format!(
             "{COUNCIL} drafted and proposed {AGREEMENT}: the standard leaver's form, for one purpose, by three \
              flows.",
@@ -70,6 +75,7 @@ impl Play {
              {}, and only of those whom it serves and the council confirms.",
             GROUPS_OF_CASELOAD.join(" and "),
         ));
+        self.looked_at().await?;
         let mut active = false;
         let mut signed = 0;
         for (agency, _kind) in AGENCIES {
@@ -88,6 +94,47 @@ impl Play {
             self.desk(recipient).subscribe().await?;
         }
         Ok(())
+    }
+
+    /// A sham consent is refused, and what is not complete is not proposed.
+    async fn turned_down(&self, whole: &AgreementContent) -> Result<(), CliError> {
+        let mut sham = whole.clone();
+        for flow in sham.flows.iter_mut().filter(|flow| flow.recipients.contains(&SDS.to_owned())) {
+            flow.gate = Gate::DataProtectionConsent.into();
+        }
+        let refused = self.council.refused(sham).await?;
+        let refused = refused.ok_or_else(|| surprise("a sham consent was not refused"))?;
+        self.teller.say(&format!(
+            "{COUNCIL} first tried to ask for consent to what {SDS} gets by duty. That would be a sham, since it \
+             is shared anyway, and the exchange refused it: {}.",
+            refused.what,
+        ));
+        let mut open = whole.clone();
+        if let Some(terms) = &mut open.terms {
+            terms.indicators.clear();
+            terms.retention.clear();
+        }
+        let gaps = self.council.missing(open).await?;
+        hold(!gaps.is_empty(), "an agreement without indicators and retention is complete")?;
+        self.teller.say("Then it left out what a partnership easily forgets. The check named each item and its rule:");
+        for gap in &gaps {
+            self.teller.item(&format!("{}: {} ({}).", gap.code, gap.message, gap.rule));
+        }
+        Ok(())
+    }
+
+    /// A party looks at what the proposal would change before it approves.
+    async fn looked_at(&self) -> Result<(), CliError> {
+        let changes = self.college.preview().await?;
+        let own = format!("agencies/{COLLEGE}");
+        let change = changes.iter().find(|change| change.recipient == own);
+        let change = change.ok_or_else(|| surprise("the agreement would change nothing"))?;
+        self.teller.say(&format!(
+            "Before it approved, {COLLEGE} looked at what would change: it would get {} of leaver's forms, of \
+             fewer than five people as things stand, because nobody has consented yet.",
+            change.groups_gained.join(", "),
+        ));
+        hold(change.clients_gaining.is_none(), "a preview counts clients whom nobody knows")
     }
 
     /// The desk of an agency.

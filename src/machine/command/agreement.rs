@@ -1,7 +1,7 @@
-//! Commands about agreements: parties, flows and the acts of the parties.
+//! Commands about agreements: parties, flows, terms and the acts of the parties.
 //!
-//! Shape only: codes that are published, names that parse, lists that name nothing twice. Whether the content is lawful
-//! and whether the parties exist is decided by the rules.
+//! Shape only: codes that are published, names that parse, lists that name nothing twice. What a draft may still leave
+//! open reads as such; whether the content is complete and lawful and whether the parties exist is decided by the rules.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,12 @@ use crate::{
     },
     pb::ledger::v1 as pb,
 };
+
+pub mod example;
+
+mod terms;
+
+pub use terms::{Indicator, Retention, Terms};
 
 /// What is to change about an agreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +52,10 @@ pub enum AgreementCommand {
         version: u32,
         /// Its content hash.
         content_hash: Digest,
+        /// The office of the person who approves.
+        role: pb::ApproverRole,
+        /// By what authority that person binds the party.
+        authority: pb::ApproverAuthority,
     },
     /// Declines a version in one party's name.
     Decline {
@@ -53,11 +63,15 @@ pub enum AgreementCommand {
         agreement: AgreementId,
         /// The version declined.
         version: u32,
+        /// Why.
+        reason: pb::DeclineReason,
     },
     /// Stops the flows that one party publishes or receives.
     Suspend {
         /// Which.
         agreement: AgreementId,
+        /// Why, if it is said.
+        reason: pb::SuspendReason,
     },
     /// Lifts the party's own suspension.
     Resume {
@@ -84,6 +98,8 @@ pub struct Content {
     pub expires_at: UnixMillis,
     /// SHA-256 of the text that the parties keep.
     pub text_digest: Option<Digest>,
+    /// What is settled beside the flows.
+    pub terms: Terms,
     /// The message's own encoding, fields in ascending order and no unknown one: what the content hash covers.
     pub encoded: Vec<u8>,
 }
@@ -97,9 +113,14 @@ pub struct Party {
     pub kind: pb::AgencyKind,
     /// The fingerprint of the key by which it approves.
     pub key_fingerprint: Digest,
+    /// What it does under the agreement.
+    pub role: pb::PartyRole,
+    /// The digest of its contact.
+    pub contact: Option<Digest>,
 }
 
 /// One flow.
+#[expect(clippy::struct_excessive_bools, reason = "each is a statement of its own in the content")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Its id in the agreement.
@@ -124,6 +145,27 @@ pub struct Flow {
     pub caseload: pb::CaseloadRule,
     /// Whether records published before the activation flow too.
     pub backfill: bool,
+    /// Whether the records only count.
+    pub statistics_only: bool,
+    /// Whether it serves the protection of somebody.
+    pub safeguarding: bool,
+    /// Under which regime the publisher shares.
+    pub regime: pb::Regime,
+    /// By which power data cross between regimes.
+    pub gateway: pb::LegalPower,
+    /// Whether only a named member of staff may read.
+    pub named_actor: bool,
+    /// The party that answers for it.
+    pub owner: Option<AgencyId>,
+    /// The digest of the reasons of necessity.
+    pub necessity: Option<Digest>,
+    /// The digest of the reasons for relying on consent.
+    pub consent_reason: Option<Digest>,
+}
+
+/// The digest of a text of an agreement. See `concordat.ledger.v1.AgreementTexts`.
+pub fn text_digest(salt: &[u8], text: &str) -> Digest {
+    Digest::of_parts("concordat.agreement.text.v1", &[salt, text.as_bytes()])
 }
 
 impl Content {
@@ -146,18 +188,32 @@ impl TryFrom<pb::AgreementContent> for Content {
 
     fn try_from(message: pb::AgreementContent) -> Result<Self, Violation> {
         let encoded = message.encode_to_vec();
-        let pb::AgreementContent { parties, purpose, flows, expires_at_ms, text_digest } = message;
-        let text_digest =
-            if text_digest.is_empty() { None } else { Some(digest(&text_digest, "text_digest")?) };
+        let pb::AgreementContent { parties, purpose, flows, expires_at_ms, text_digest, terms } =
+            message;
+        let terms = Terms::try_from(terms.unwrap_or_default()).map_err(|v| v.inside("terms"))?;
         Ok(Self {
             parties: each(parties, "parties")?,
             purpose: code(purpose, "purpose")?,
             flows: each(flows, "flows")?,
             expires_at: UnixMillis::new(expires_at_ms),
-            text_digest,
+            text_digest: optional_digest(&text_digest, "text_digest")?,
+            terms,
             encoded,
         })
     }
+}
+
+/// A digest of 32 bytes, or none where there are none.
+fn optional_digest(bytes: &[u8], field: &str) -> Result<Option<Digest>, Violation> {
+    if bytes.is_empty() { Ok(None) } else { digest(bytes, field).map(Some) }
+}
+
+/// A name, or none where the text is empty.
+fn optional_name<T: std::str::FromStr<Err = Violation>>(
+    text: &str,
+    field: &str,
+) -> Result<Option<T>, Violation> {
+    if text.is_empty() { Ok(None) } else { name(text, field).map(Some) }
 }
 
 fn each<M, T: TryFrom<M, Error = Violation>>(
@@ -174,11 +230,13 @@ impl TryFrom<pb::Party> for Party {
     type Error = Violation;
 
     fn try_from(message: pb::Party) -> Result<Self, Violation> {
-        let pb::Party { agency, kind, key_fingerprint } = message;
+        let pb::Party { agency, kind, key_fingerprint, role, contact_digest } = message;
         Ok(Self {
             agency: name(&agency, "agency")?,
             kind: code(kind, "kind")?,
             key_fingerprint: digest(&key_fingerprint, "key_fingerprint")?,
+            role: optional_code(role, "role")?,
+            contact: optional_digest(&contact_digest, "contact_digest")?,
         })
     }
 }
@@ -199,6 +257,14 @@ impl TryFrom<pb::Flow> for Flow {
             gate,
             caseload,
             backfill,
+            statistics_only,
+            safeguarding,
+            regime,
+            gateway,
+            named_actor,
+            owner,
+            necessity_digest,
+            consent_reason_digest,
         } = message;
         Ok(Self {
             id: name(&flow, "flow")?,
@@ -212,6 +278,14 @@ impl TryFrom<pb::Flow> for Flow {
             gate: code(gate, "gate")?,
             caseload: code(caseload, "caseload")?,
             backfill,
+            statistics_only,
+            safeguarding,
+            regime: optional_code(regime, "regime")?,
+            gateway: optional_code(gateway, "gateway")?,
+            named_actor,
+            owner: optional_name(&owner, "owner")?,
+            necessity: optional_digest(&necessity_digest, "necessity_digest")?,
+            consent_reason: optional_digest(&consent_reason_digest, "consent_reason_digest")?,
         })
     }
 }
@@ -234,22 +308,32 @@ impl AgreementCommand {
     }
 
     pub(super) fn approve(message: pb::ApproveAgreement) -> Result<Self, Violation> {
-        let pb::ApproveAgreement { agreement, version, content_hash } = message;
+        let pb::ApproveAgreement {
+            agreement,
+            version,
+            content_hash,
+            approver_role,
+            approver_authority,
+        } = message;
         Ok(Self::Approve {
             agreement: name(&agreement, "agreement")?,
             version,
             content_hash: digest(&content_hash, "content_hash")?,
+            role: code(approver_role, "approver_role")?,
+            authority: code(approver_authority, "approver_authority")?,
         })
     }
 
     pub(super) fn decline(message: pb::DeclineAgreement) -> Result<Self, Violation> {
-        let pb::DeclineAgreement { agreement, version } = message;
-        Ok(Self::Decline { agreement: name(&agreement, "agreement")?, version })
+        let pb::DeclineAgreement { agreement, version, reason } = message;
+        let (agreement, reason) = (name(&agreement, "agreement")?, code(reason, "reason")?);
+        Ok(Self::Decline { agreement, version, reason })
     }
 
     pub(super) fn suspend(message: pb::SuspendFlows) -> Result<Self, Violation> {
-        let pb::SuspendFlows { agreement } = message;
-        Ok(Self::Suspend { agreement: name(&agreement, "agreement")? })
+        let pb::SuspendFlows { agreement, reason } = message;
+        let reason = optional_code(reason, "reason")?;
+        Ok(Self::Suspend { agreement: name(&agreement, "agreement")?, reason })
     }
 
     pub(super) fn resume(message: pb::ResumeFlows) -> Result<Self, Violation> {

@@ -106,7 +106,7 @@ fn aliases(
 fn claimants(state: &State, publisher: AgencyNumber, now: UnixMillis) -> BTreeSet<AgencyNumber> {
     let in_force = state.tables().agreements.iter().filter(|(_, agreement)| {
         agreement.status == Status::Active
-            && now < agreement.expires_at
+            && now < agreement.until()
             && agreement.parties.contains_key(&publisher)
             && !agreement.suspended_by.contains(&publisher)
     });

@@ -10,10 +10,11 @@ use crate::{
         access::{self, Decision, Ground, Question, Reason},
         outcome::Refusal,
         read::Viewer,
+        rules::agreement::in_force_now,
         state::{
             State,
             agency::{Agency, AgencyNumber},
-            agreement::{Agreement, Flow, Status},
+            agreement::{Flow, Status},
             record::{Groups, RecordType, TypeNumber},
         },
     },
@@ -217,10 +218,8 @@ fn assuming(
     question: &Question,
 ) -> Result<State, Refusal> {
     let assumed = state
-        .tables()
-        .agreements
-        .get(id)
-        .filter(|row| row.parties.contains_key(&viewer) && row.version == *version)
+        .agreement_version(id, *version)
+        .filter(|row| row.parties.contains_key(&viewer))
         .ok_or(Refusal::NotAvailable)?;
     let mut small = State::empty();
     for (number, agency) in state.tables().agencies.iter() {
@@ -244,9 +243,12 @@ fn assuming(
             small.put_agreement(other, row.clone());
         }
     }
-    let activated =
-        if assumed.status == Status::Active { assumed.activated } else { state.chain().next };
-    small.put_agreement(id, Agreement { status: Status::Active, activated, ..assumed.clone() });
+    let assumed = if assumed.status == Status::Active {
+        assumed.clone()
+    } else {
+        in_force_now(state, id, assumed.clone(), (state.chain().next, question.now))
+    };
+    small.put_agreement(id, assumed);
     for (consent, row) in state.consents_of(question.client) {
         small.put_consent(consent, row.clone());
     }
@@ -294,7 +296,7 @@ fn told(
 fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
     match reason {
         Reason::NoFlow if carried() => Withheld::GroupNotPermitted,
-        Reason::NoFlow | Reason::AgreementEnded => Withheld::NoFlow,
+        Reason::NoFlow | Reason::AgreementEnded | Reason::StatisticsOnly => Withheld::NoFlow,
         Reason::AgencyNotInForce => Withheld::AgencySuspended,
         Reason::FlowSuspended => Withheld::FlowsSuspended,
         Reason::PurposeDiffers => Withheld::PurposeDiffers,

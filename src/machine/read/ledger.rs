@@ -142,7 +142,7 @@ fn agreement(command: &AgreementCommand) -> &AgreementId {
         | AgreementCommand::Propose { agreement, .. }
         | AgreementCommand::Approve { agreement, .. }
         | AgreementCommand::Decline { agreement, .. }
-        | AgreementCommand::Suspend { agreement }
+        | AgreementCommand::Suspend { agreement, .. }
         | AgreementCommand::Resume { agreement }
         | AgreementCommand::End { agreement } => agreement,
     }

@@ -1,4 +1,4 @@
-//! Rows of agreements.
+//! Rows of agreements, one a version, and the deadlines that a version in force has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,14 @@ use crate::{
     },
 };
 
-/// An agreement: its latest version.
+/// How long before a date its parties are warned, in days, longest first.
+pub const WARNED_DAYS: [u32; 3] = [90, 30, 7];
+/// One day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+/// How long flows for safeguarding go on after the end where the agreement says so, in milliseconds: 90 days.
+const SAFEGUARDING_MS: u64 = 90 * DAY_MS;
+
+/// One version of an agreement.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Agreement {
     /// The version, from 1; a draft that follows an ended or declined version takes the next number.
@@ -38,14 +45,26 @@ pub struct Agreement {
     pub flows: Vec<Flow>,
     /// When it ends by itself.
     pub expires_at: UnixMillis,
+    /// Whether flows for safeguarding go on for a while after that.
+    pub safeguarding_goes_on: bool,
+    /// When it is to be reviewed.
+    pub review_at: Option<UnixMillis>,
+    /// How many of its deadlines have been told, in their order.
+    pub deadlines_told: u32,
     /// The parties that approved the version.
     pub approvals: BTreeSet<AgencyNumber>,
+    /// Who approved in each party's name, and by what authority (`ApproverRole`, `ApproverAuthority`).
+    pub approvers: BTreeMap<AgencyNumber, (i32, i32)>,
+    /// Why it was declined (`DeclineReason`); 0 if it was not.
+    pub declined_for: i32,
     /// The parties that suspended their own flows.
     pub suspended_by: BTreeSet<AgencyNumber>,
     /// Where it became active; `Position::FIRST` before.
     pub activated: Position,
     /// The party that drafted the version.
     pub drafter: AgencyNumber,
+    /// Where it was drafted, the last time: its texts are sealed there.
+    pub drafted: Position,
     /// When the version was drafted, the last time.
     pub drafted_at: UnixMillis,
     /// When it was proposed.
@@ -69,11 +88,14 @@ pub enum Status {
     Active,
     /// Declined by a party; for ever.
     Declined,
+    /// A later version is in force; for ever.
+    Replaced,
     /// Ended by a party or by its date; for ever.
     Ended,
 }
 
 /// One flow. Codes are those of the protobuf enums.
+#[expect(clippy::struct_excessive_bools, reason = "each is a statement of its own in the content")]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Flow {
     /// Its id in the agreement.
@@ -98,9 +120,97 @@ pub struct Flow {
     pub caseload_confirmed: bool,
     /// Whether records published before the activation flow too.
     pub backfill: bool,
+    /// Whether the records only count and are never released.
+    pub statistics_only: bool,
+    /// Whether it serves the protection of somebody.
+    pub safeguarding: bool,
+    /// What it took over from the version before: a recipient, groups, and since when these flowed to it.
+    pub since: Vec<(AgencyNumber, Groups, Position)>,
+}
+
+/// What falls due in the life of a version in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deadline {
+    /// So many days remain until the review.
+    ReviewNear(u32),
+    /// The review is due.
+    ReviewDue,
+    /// So many days remain until the end.
+    ExpiryNear(u32),
+    /// The end has come.
+    Expired,
+    /// The last flow has stopped.
+    Over,
+}
+
+impl Agreement {
+    /// Since when a group flows to a recipient by one of the flows.
+    pub fn since(&self, flow: &Flow, recipient: AgencyNumber, group: Groups) -> Position {
+        let taken =
+            flow.since.iter().filter(|(to, groups, _)| *to == recipient && groups.covers(group));
+        taken.map(|(_, _, position)| *position).min().unwrap_or(self.activated)
+    }
+
+    /// When a flow ends by itself.
+    pub fn flow_until(&self, flow: &Flow) -> UnixMillis {
+        if self.safeguarding_goes_on && flow.safeguarding {
+            self.expires_at.plus(SAFEGUARDING_MS)
+        } else {
+            self.expires_at
+        }
+    }
+
+    /// When the last flow ends by itself.
+    pub fn until(&self) -> UnixMillis {
+        self.flows.iter().map(|flow| self.flow_until(flow)).max().unwrap_or(self.expires_at)
+    }
+
+    /// Everything that falls due, in its order.
+    pub fn deadlines(&self) -> Vec<(UnixMillis, Deadline)> {
+        let near = |at: UnixMillis, kind: fn(u32) -> Deadline| {
+            WARNED_DAYS.map(|days| {
+                let before = u64::from(days).saturating_mul(DAY_MS);
+                (UnixMillis::new(at.millis().saturating_sub(before)), kind(days))
+            })
+        };
+        let mut deadlines = Vec::new();
+        if let Some(review_at) = self.review_at {
+            deadlines.extend(near(review_at, Deadline::ReviewNear));
+            deadlines.push((review_at, Deadline::ReviewDue));
+        }
+        deadlines.extend(near(self.expires_at, Deadline::ExpiryNear));
+        deadlines.push((self.expires_at, Deadline::Expired));
+        deadlines.push((self.until(), Deadline::Over));
+        deadlines.sort_unstable();
+        deadlines
+    }
+
+    /// What falls due next.
+    pub fn next_deadline(&self) -> Option<(UnixMillis, Deadline)> {
+        let told = usize::try_from(self.deadlines_told).unwrap_or(usize::MAX);
+        self.deadlines().get(told).copied()
+    }
 }
 
 impl State {
+    /// The latest version of an agreement, whether or not it is the one in force.
+    pub(in crate::machine) fn latest_version(&self, id: &AgreementId) -> Option<&Agreement> {
+        let standing = self.tables.agreements.get(id)?;
+        let later = (id.clone(), standing.version.saturating_add(1))..=(id.clone(), u32::MAX);
+        let last = self.tables.versions.range(later).next_back();
+        Some(last.map_or(standing, |(_, row)| row))
+    }
+
+    /// One version of an agreement.
+    pub(in crate::machine) fn agreement_version(
+        &self,
+        id: &AgreementId,
+        version: u32,
+    ) -> Option<&Agreement> {
+        let standing = self.tables.agreements.get(id).filter(|row| row.version == version);
+        standing.or_else(|| self.tables.versions.get(&(id.clone(), version)))
+    }
+
     /// The flows of active agreements from a publisher, of a type, to a recipient: agreement and place in it.
     pub(in crate::machine) fn flows_between(
         &self,
@@ -143,7 +253,9 @@ impl State {
             }
         }
         self.indexes.flows.retain(|_, by_recipient| !by_recipient.is_empty());
-        let _removed = self.indexes.agreement_ends.remove(&(old.expires_at, id.clone()));
+        if let Some((at, _)) = old.next_deadline() {
+            let _removed = self.indexes.agreement_deadlines.remove(&(at, id.clone()));
+        }
     }
 
     fn index_agreement(&mut self, id: &AgreementId) {
@@ -153,7 +265,9 @@ impl State {
                 let by_recipient = self.indexes.flows.entry(from).or_default();
                 by_recipient.entry(to).or_default().insert(flow);
             }
-            self.indexes.agreement_ends.insert((agreement.expires_at, id.clone()));
+            if let Some((at, _)) = agreement.next_deadline() {
+                self.indexes.agreement_deadlines.insert((at, id.clone()));
+            }
         }
     }
 

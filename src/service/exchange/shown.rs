@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::Fault,
-    machine::{Released, State},
+    machine::{Released, State, read},
     model::id::{AgencyId, AgreementId, ConsentId, SubscriptionId},
     node::{Node, Outgoing},
     pb::{
@@ -69,15 +69,11 @@ fn shown(state: &State, outgoing: Outgoing) -> Option<(Released, Record)> {
     Some((released, record))
 }
 
-/// A ground with what its flow says. A flow that a later version of the agreement dropped says nothing more.
+/// A ground with what its flow says, as it did in the version on which it rests.
 fn ground(state: &State, grant: Grant) -> Ground {
     let Grant { agreement, version, flow, groups, consents } = grant;
     let id = agreement.parse::<AgreementId>().ok();
-    let flow_row = id
-        .as_ref()
-        .and_then(|id| state.tables().agreements.get(id))
-        .filter(|row| row.version == version)
-        .and_then(|row| row.flows.iter().find(|row| row.id.as_str() == flow));
+    let flow_row = id.as_ref().and_then(|id| read::agreement::flow(state, (id, version), &flow));
     Ground {
         agreement: id.as_ref().map(name::of).unwrap_or_default(),
         version,

@@ -7,7 +7,9 @@ use concordat::{
 };
 use prost::Message;
 
-use super::world::{By, DAY_MS, Signing, World, approval, consented_flow, flow, owned, standing};
+use super::world::{
+    By, DAY_MS, Signing, World, approval, consented_flow, flow, owned, standing, suspension,
+};
 
 const LEAVERS: &str = "leavers";
 
@@ -37,7 +39,7 @@ fn end() -> Kind {
 }
 
 fn suspend() -> Kind {
-    Kind::SuspendFlows(pb::SuspendFlows { agreement: LEAVERS.to_owned() })
+    suspension(LEAVERS)
 }
 
 fn resume() -> Kind {
@@ -45,7 +47,8 @@ fn resume() -> Kind {
 }
 
 fn decline(version: u32) -> Kind {
-    Kind::DeclineAgreement(pb::DeclineAgreement { agreement: LEAVERS.to_owned(), version })
+    let reason = i32::from(pb::DeclineReason::TooMuchShared);
+    Kind::DeclineAgreement(pb::DeclineAgreement { agreement: LEAVERS.to_owned(), version, reason })
 }
 
 /// Applies approvals in every order, and holds that the last one of each order activates and no earlier one does.
@@ -229,12 +232,13 @@ fn what_is_proposed_or_active_is_not_redrafted() {
     assert_eq!(world.approve("council", LEAVERS, stands), Err(Refusal::AgreementState));
     assert_eq!(act(&mut world, "council", end()), Err(Refusal::AgreementState));
     world.activate(LEAVERS, content.clone());
-    assert_eq!(world.draft("council", LEAVERS, content.clone()), Err(Refusal::AgreementState));
+    assert_eq!(world.draft("council", LEAVERS, content.clone()).map(|(version, _)| version), Ok(3));
+    assert_eq!(world.status(LEAVERS), Some(Status::Active));
     assert_eq!(act(&mut world, "sds", end()).map(|(version, _)| version), Ok(2));
     assert_eq!(world.status(LEAVERS), Some(Status::Ended));
-    assert!(world.state.indexes().agreement_ends.is_empty());
-    let third = world.draft("council", LEAVERS, content).unwrap();
-    assert_eq!(third.0, 3);
+    assert!(world.state.indexes().agreement_deadlines.is_empty());
+    let next = world.draft("council", LEAVERS, content).unwrap();
+    assert_eq!(next.0, 4);
     world.hold();
 }
 

@@ -6,7 +6,7 @@ use concordat::{
     pb::ledger::v1::{self as pb, command::Kind},
 };
 
-use super::world::{By, Signing, World, alias_of, client, flow};
+use super::world::{By, Signing, World, alias_of, client, flow, suspension};
 
 /// A world in which the council sends leaver forms to the college for clients of its caseload, and to SDS for all.
 fn world() -> World {
@@ -120,8 +120,7 @@ fn a_publisher_that_suspended_its_flows_confirms_nothing() {
     let council = world.add_client("council", client(1));
     let college = world.add_client("college", client(1));
     open(&mut world, "college", college).unwrap();
-    let suspend = pb::SuspendFlows { agreement: "leavers".to_owned() };
-    world.apply("council", Kind::SuspendFlows(suspend)).unwrap();
+    world.apply("council", suspension("leavers")).unwrap();
     let outcome = confirm(&mut world, "council", council, "college");
     assert_eq!(outcome, Err(Refusal::NotAvailable));
 }

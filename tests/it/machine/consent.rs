@@ -12,7 +12,7 @@ use concordat::{
 
 use super::world::{
     By, DAY_MS, LEAVER_FORM, Signing, World, client, consent_of, consented_flow, digest, flow,
-    owned, statutory_flow,
+    owned, statutory_flow, suspension,
 };
 
 /// A world in which the council's leaver forms go to the college and the health board on data protection consent, to the
@@ -146,8 +146,7 @@ fn consent_is_not_asked_where_no_flow_waits_for_it() {
 #[test]
 fn consent_is_not_asked_while_the_flows_are_suspended_or_over() {
     let (mut world, alias) = world();
-    let suspend = pb::SuspendFlows { agreement: "leavers".to_owned() };
-    world.apply("college", Kind::SuspendFlows(suspend)).unwrap();
+    world.apply("college", suspension("leavers")).unwrap();
     let act = act(&world);
     let kind = given(scope(alias), act.clone());
     assert_eq!(world.apply("council", kind).err(), Some(Refusal::ConsentNotAsked));

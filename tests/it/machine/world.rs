@@ -15,7 +15,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use concordat::{
     machine::{
         Outcome, Receipt, Refusal, State, apply, check,
-        command::{Parsed, SignedKind},
+        command::{Parsed, SignedKind, agreement::example},
         outcome::Remembered,
     },
     model::{
@@ -317,15 +317,17 @@ impl World {
             let number = id.parse().ok().and_then(|id| self.state.agency_number(&id));
             let kind = number.and_then(|number| self.state.agency(number)).map_or(0, |a| a.kind);
             let key_fingerprint = self.fingerprint(id).as_bytes().to_vec().into();
-            pb::Party { agency: (*id).to_owned(), kind, key_fingerprint }
+            pb::Party { agency: (*id).to_owned(), kind, key_fingerprint, ..pb::Party::default() }
         };
-        pb::AgreementContent {
+        let content = pb::AgreementContent {
             parties: parties.iter().map(party).collect(),
             purpose: i32::from(pb::Purpose::SchoolLeaverTransition),
             flows,
             expires_at_ms: self.now_ms + 365 * DAY_MS,
             text_digest: digest("the text of the agreement"),
-        }
+            terms: None,
+        };
+        example::completed(content, UnixMillis::new(self.now_ms))
     }
 
     /// Drafts; the version and its content hash.
@@ -397,6 +399,7 @@ pub(crate) fn flow(id: &str, publisher: &str, recipients: &[&str]) -> pb::Flow {
         gate: i32::from(pb::Gate::None),
         caseload: i32::from(pb::CaseloadRule::None),
         backfill: false,
+        ..pb::Flow::default()
     }
 }
 
@@ -424,8 +427,13 @@ pub(crate) fn statutory_flow(id: &str, publisher: &str, recipients: &[&str]) -> 
 /// An approval.
 pub(crate) fn approval(agreement: &str, (version, hash): (u32, Digest)) -> Kind {
     let content_hash = hash.as_bytes().to_vec().into();
-    let agreement = agreement.to_owned();
-    Kind::ApproveAgreement(pb::ApproveAgreement { agreement, version, content_hash })
+    Kind::ApproveAgreement(example::approval(agreement, version, content_hash))
+}
+
+/// A suspension that says why.
+pub(crate) fn suspension(agreement: &str) -> Kind {
+    let reason = i32::from(pb::SuspendReason::Technical);
+    Kind::SuspendFlows(pb::SuspendFlows { agreement: agreement.to_owned(), reason })
 }
 
 /// A client of the scripts.

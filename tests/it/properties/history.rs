@@ -2,7 +2,11 @@
 
 use concordat::{
     machine::{
-        Receipt, outcome::Remembered, read::offers, state::subscription::SubscriptionNumber,
+        Receipt,
+        command::agreement::example,
+        outcome::Remembered,
+        read::offers,
+        state::{SCHEMA, subscription::SubscriptionNumber},
     },
     model::order::UnixMillis,
     pb::ledger::v1::{self as pb, command::Kind},
@@ -191,7 +195,7 @@ impl History {
             1..=3 => Kind::ContinueSweep(pb::ContinueSweep {}),
             4 => Kind::Attest(pb::Attest {
                 position: self.dice.below(100),
-                schema: 1,
+                schema: SCHEMA,
                 lines_struck: 0,
                 outcome_digest: digest("outcomes"),
                 state_digest: digest("rows"),
@@ -328,11 +332,16 @@ impl History {
                 Kind::DraftAgreement(pb::DraftAgreement { agreement, content })
             }
             1 => Kind::ProposeAgreement(pb::ProposeAgreement { agreement, version, content_hash }),
-            2..=4 => {
-                Kind::ApproveAgreement(pb::ApproveAgreement { agreement, version, content_hash })
-            }
-            5 => Kind::DeclineAgreement(pb::DeclineAgreement { agreement, version }),
-            6 => Kind::SuspendFlows(pb::SuspendFlows { agreement }),
+            2..=4 => Kind::ApproveAgreement(example::approval(&agreement, version, content_hash)),
+            5 => Kind::DeclineAgreement(pb::DeclineAgreement {
+                agreement,
+                version,
+                reason: i32::from(pb::DeclineReason::TermsDisputed),
+            }),
+            6 => Kind::SuspendFlows(pb::SuspendFlows {
+                agreement,
+                reason: i32::from(pb::SuspendReason::Quality),
+            }),
             7 => Kind::ResumeFlows(pb::ResumeFlows { agreement }),
             _ if self.dice.below(6) == 0 => Kind::EndAgreement(pb::EndAgreement { agreement }),
             _ => Kind::ResumeFlows(pb::ResumeFlows { agreement }),

@@ -111,7 +111,8 @@ fn agreement_of(name: &str) -> String {
 async fn stop_or_resume(story: &Story, dice: &mut Dice, name: &'static str) {
     let agreement = agreement_of(name);
     let kind = if dice.below(3) == 0 {
-        Kind::SuspendFlows(pb::SuspendFlows { agreement })
+        let reason = i32::from(pb::SuspendReason::Technical);
+        Kind::SuspendFlows(pb::SuspendFlows { agreement, reason })
     } else {
         Kind::ResumeFlows(pb::ResumeFlows { agreement })
     };
@@ -142,11 +143,13 @@ async fn confirm(story: &Story, dice: &mut Dice, client: u64) {
     let _outcome = story.ask(dice, "council", What::Submit(kind)).await;
 }
 
-/// Ends the agreement and makes a new version of it, for a day or for a year.
+/// Makes a new version of the agreement, for a day or for a year; the one in force is ended first, or replaced by it.
 async fn renew(story: &Story, dice: &mut Dice, name: &'static str) {
     let agreement = agreement_of(name);
-    let kind = Kind::EndAgreement(pb::EndAgreement { agreement: agreement.clone() });
-    let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+    if dice.below(2) == 0 {
+        let kind = Kind::EndAgreement(pb::EndAgreement { agreement: agreement.clone() });
+        let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+    }
     let days = if dice.below(2) == 0 { 1 } else { 300 };
     story.exchange.agree(&agreement, days).await;
 }

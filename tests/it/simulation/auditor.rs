@@ -21,6 +21,8 @@ pub(crate) struct Auditor {
     suspended: BTreeSet<String>,
     clients: BTreeMap<(String, Vec<u8>), Vec<u8>>,
     agreements: BTreeMap<String, Agreement>,
+    /// The versions that are drafted or proposed.
+    next: BTreeMap<String, Agreement>,
     consents: Vec<Consent>,
     confirmed: BTreeSet<(String, Vec<u8>)>,
     policies: BTreeMap<(String, String), Forbids>,
@@ -34,9 +36,38 @@ pub(crate) struct Auditor {
 struct Agreement {
     content: pb::AgreementContent,
     approvals: BTreeSet<String>,
-    active_from: Option<u64>,
+    /// Since which position a group flows from a publisher to a recipient; empty before the activation.
+    since: BTreeMap<(String, String, String), u64>,
     ended: bool,
     suspended_by: BTreeSet<String>,
+}
+
+impl Agreement {
+    fn stands(&self, now_ms: u64) -> bool {
+        !self.ended && now_ms < self.content.expires_at_ms
+    }
+
+    /// Comes into force in the place of `old`: what that one let flow goes on, everything else begins here.
+    fn begin(&mut self, (position, now_ms): (u64, u64), old: Option<&Self>) {
+        let old = old.filter(|old| old.stands(now_ms));
+        if let Some(old) = old {
+            let party =
+                |name: &&String| self.content.parties.iter().any(|row| row.agency == **name);
+            self.suspended_by = old.suspended_by.iter().filter(party).cloned().collect();
+        }
+        let before = old.filter(|old| old.content.purpose == self.content.purpose);
+        for flow in &self.content.flows {
+            for (recipient, group) in flow
+                .recipients
+                .iter()
+                .flat_map(|to| flow.groups.iter().map(move |group| (to, group)))
+            {
+                let key = (flow.publisher.clone(), recipient.clone(), group.clone());
+                let since = before.and_then(|old| old.since.get(&key)).copied();
+                self.since.insert(key, since.unwrap_or(position));
+            }
+        }
+    }
 }
 
 struct Consent {
@@ -62,7 +93,12 @@ pub(crate) struct Record {
 
 impl Auditor {
     /// Takes one entry that was not turned down.
-    pub(crate) fn take(&mut self, position: u64, command: &pb::Command, outcome: &Outcome) {
+    pub(crate) fn take(
+        &mut self,
+        (position, now_ms): (u64, u64),
+        command: &pb::Command,
+        outcome: &Outcome,
+    ) {
         let Ok(receipt) = outcome else { return };
         let by = actor(command);
         // A request has its effect once; what repeats it changes nothing.
@@ -103,28 +139,37 @@ impl Auditor {
                 let client = self.client(&by, &kind.client);
                 self.confirmed.remove(&(kind.agency.clone(), client));
             }
-            _ => self.take_agreed(position, &by, kind, receipt),
+            _ => self.take_agreed((position, now_ms), &by, kind, receipt),
         }
     }
 
-    fn take_agreed(&mut self, position: u64, by: &str, kind: &Kind, receipt: &Receipt) {
+    fn take_agreed(
+        &mut self,
+        (position, now_ms): (u64, u64),
+        by: &str,
+        kind: &Kind,
+        receipt: &Receipt,
+    ) {
         match kind {
             Kind::DraftAgreement(kind) => {
                 let agreement = Agreement {
                     content: kind.content.clone().unwrap(),
                     approvals: BTreeSet::new(),
-                    active_from: None,
+                    since: BTreeMap::new(),
                     ended: false,
                     suspended_by: BTreeSet::new(),
                 };
-                self.agreements.insert(kind.agreement.clone(), agreement);
+                self.next.insert(kind.agreement.clone(), agreement);
             }
             Kind::ApproveAgreement(kind) => {
-                let agreement = self.agreements.get_mut(&kind.agreement).unwrap();
-                agreement.approvals.insert(by.to_owned());
-                let parties = &agreement.content.parties;
-                if parties.iter().all(|party| agreement.approvals.contains(&party.agency)) {
-                    agreement.active_from = Some(position);
+                let mut next = self.next.remove(&kind.agreement).unwrap();
+                next.approvals.insert(by.to_owned());
+                let parties = &next.content.parties;
+                if parties.iter().all(|party| next.approvals.contains(&party.agency)) {
+                    next.begin((position, now_ms), self.agreements.get(&kind.agreement));
+                    self.agreements.insert(kind.agreement.clone(), next);
+                } else {
+                    self.next.insert(kind.agreement.clone(), next);
                 }
             }
             Kind::SuspendFlows(kind) => {
@@ -135,7 +180,10 @@ impl Auditor {
                 self.agreements.get_mut(&kind.agreement).unwrap().suspended_by.remove(by);
             }
             Kind::EndAgreement(kind) => {
-                self.agreements.get_mut(&kind.agreement).unwrap().ended = true;
+                self.next.remove(&kind.agreement);
+                if let Some(agreement) = self.agreements.get_mut(&kind.agreement) {
+                    agreement.ended = true;
+                }
             }
             Kind::RecordConsent(kind) => {
                 let scope = kind.scope.clone().unwrap();
@@ -241,9 +289,9 @@ impl Auditor {
             return false;
         }
         self.agreements.values().any(|agreement| {
-            let Some(from) = agreement.active_from else { return false };
-            let stands = !agreement.ended
-                && now_ms < agreement.content.expires_at_ms
+            let key = (record.publisher.clone(), recipient.to_owned(), group.to_owned());
+            let Some(since) = agreement.since.get(&key) else { return false };
+            let stands = agreement.stands(now_ms)
                 && agreement.content.purpose == purpose
                 && !parties.iter().any(|party| agreement.suspended_by.contains(*party));
             stands
@@ -251,7 +299,7 @@ impl Auditor {
                     flow.publisher == record.publisher
                         && flow.recipients.iter().any(|name| name == recipient)
                         && flow.groups.iter().any(|name| name == group)
-                        && (flow.backfill || from < record.position)
+                        && (flow.backfill || *since < record.position)
                         && self.caseload(flow, recipient, record)
                         && self.consented(flow, (recipient, now_ms), record, group)
                 })

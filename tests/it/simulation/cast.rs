@@ -9,10 +9,11 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::Bytes;
 use concordat::{
-    machine::access::verdict::canonical,
+    machine::{access::verdict::canonical, command::agreement::example},
     model::{
         digest::Digest,
         id::{AgencyId, LedgerId, RecordId, RequestId},
+        order::UnixMillis,
     },
     node::{Asked, Publication, Who, statement},
     pb::{
@@ -167,6 +168,7 @@ pub(crate) fn flow(id: &str, publisher: &str, recipient: &str, groups: &[&str]) 
         gate: i32::from(pb::Gate::None),
         caseload: i32::from(pb::CaseloadRule::None),
         backfill: false,
+        ..pb::Flow::default()
     }
 }
 
@@ -206,7 +208,7 @@ fn flows(agreement: &str) -> Vec<pb::Flow> {
 }
 
 /// The content of an agreement of the cast, and who its parties are.
-pub(crate) fn content(agreement: &str, expires_at_ms: u64) -> pb::AgreementContent {
+pub(crate) fn content(agreement: &str, now_ms: u64, expires_at_ms: u64) -> pb::AgreementContent {
     let flows = flows(agreement);
     let named = |name: &str| {
         flows.iter().any(|flow| flow.publisher == name || flow.recipients.iter().any(|r| r == name))
@@ -215,14 +217,17 @@ pub(crate) fn content(agreement: &str, expires_at_ms: u64) -> pb::AgreementConte
         agency: (*name).to_owned(),
         kind: i32::from(*kind),
         key_fingerprint: digest_bytes(&[key_pair(name).public_key().as_ref()]),
+        ..pb::Party::default()
     };
-    pb::AgreementContent {
+    let content = pb::AgreementContent {
         parties: AGENCIES.iter().filter(|(name, _)| named(name)).map(party).collect(),
         purpose: i32::from(pb::Purpose::SchoolLeaverTransition),
         flows,
         expires_at_ms,
         text_digest: digest_bytes(&[agreement.as_bytes()]),
-    }
+        terms: None,
+    };
+    example::completed(content, UnixMillis::new(now_ms))
 }
 
 /// How a publisher names a client: by an id of its own and the Scottish Candidate Number that all share.

@@ -89,7 +89,7 @@ pub(crate) fn same_indexes(one: &State, other: &State) {
     }
     same!(agency_numbers certificates type_numbers flows consents_by_client alias_of);
     same!(records_by_client records_by_publisher key_of subscription_numbers);
-    same!(policies_by_agency queued requests_by_age agreement_ends);
+    same!(policies_by_agency queued requests_by_age agreement_deadlines);
     same!(recalls_of recalls_issued recalls_to recalls_open recalls_waiting clients_waiting);
     same!(disputes_by disputes_about);
 }
@@ -147,7 +147,7 @@ pub(crate) fn releases_were_allowed(story: &Story, replayed: &Replayed) -> Audit
         if !lines.is_empty() {
             released.insert(place, lines);
         }
-        auditor.take(place, command, outcome);
+        auditor.take((place, now_ms), command, outcome);
     }
     for (narrowed, left) in passes {
         left_rightly(&auditor, narrowed, left, &released);

@@ -14,7 +14,7 @@ use concordat::{
         disk::ForgetfulDisk,
         segment::{Options, Segment},
     },
-    machine::State,
+    machine::{State, command::agreement::example},
     model::{
         digest::Digest,
         id::RequestId,
@@ -182,7 +182,7 @@ impl Exchange {
     /// Drafts, proposes and approves an agreement for some days; nothing happens where one stands.
     pub(crate) async fn agree(&self, agreement: &str, days: u64) {
         let now = self.clock.clock().now().millis();
-        let content = cast::content(agreement, now + days * cast::DAY_MS);
+        let content = cast::content(agreement, now, now + days * cast::DAY_MS);
         let parties: Vec<_> = content.parties.iter().map(|party| party.agency.clone()).collect();
         let first = parties.first().unwrap().clone();
         let draft = pb::DraftAgreement { agreement: agreement.to_owned(), content: Some(content) };
@@ -197,8 +197,7 @@ impl Exchange {
         };
         let _proposed = self.try_act(&first, Kind::ProposeAgreement(propose)).await;
         for party in parties {
-            let (agreement, content_hash) = (agreement.clone(), content_hash.clone());
-            let approve = pb::ApproveAgreement { agreement, version, content_hash };
+            let approve = example::approval(&agreement, version, content_hash.clone());
             let _approved = self.try_act(&party, Kind::ApproveAgreement(approve)).await;
         }
     }

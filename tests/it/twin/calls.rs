@@ -569,7 +569,8 @@ fn agreements(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
     let request_id = pool.request(dice);
     match dice.below(4) {
         0 => {
-            let suspend = ledger::SuspendFlows { agreement };
+            let reason = i32::from(ledger::SuspendReason::Incident);
+            let suspend = ledger::SuspendFlows { agreement, reason };
             let signature = world.signature(&request_id, &Kind::SuspendFlows(suspend.clone()));
             let request = pb::SuspendFlowsRequest {
                 context: context(),

@@ -1,25 +1,14 @@
-//! What the content of an agreement must be before anybody may approve it.
+//! What stands against the content of an agreement: one function finds all of it, in order of precedence.
 //!
-//! Each check runs over the whole content before the next begins, so the refusal given is the first in order of
-//! precedence, wherever in the content it arises. Basis and gate are two things: the basis says why sharing is lawful,
-//! the gate which consent a release waits for. What may stand together:
-//!
-//! | Basis | Who may publish on it | Gates |
-//! |---|---|---|
-//! | consent, 6(1)(a) | anybody | data protection consent, statutory consent |
-//! | legal obligation, 6(1)(c) | public bodies; names its power | none, statutory consent |
-//! | vital interests, 6(1)(d) | anybody | none: a life does not wait for a form |
-//! | public task, 6(1)(e) | public bodies; names its power | none, statutory consent, confidentiality |
-//! | legitimate interests, 6(1)(f) | voluntary bodies | none, confidentiality |
-//!
-//! A condition of explicit consent (Article 9(2)(a)) needs a consent gate, and lets data protection consent stand with
-//! 6(1)(e) and 6(1)(f). A gate of statutory consent cites the statute that asks for it.
-//!
-//! Sources: UK GDPR Articles 6 and 9; DPA 2018 Schedule 1; Education (Additional Support for Learning) (Scotland) Act
-//! 2004 s.13; GIRFEC Practice Guidance 4.
+//! Parties and flows are here, the tables of bases and gates in `lawful.rs`, what is settled beside the flows in
+//! `terms.rs`, and the catalogue with its sources in `gap.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{
+    gap::{Finding, Gap},
+    lawful, terms,
+};
 use crate::{
     machine::{
         command::agreement::{self as command, Content},
@@ -28,134 +17,187 @@ use crate::{
             State,
             agency::{Agency, AgencyNumber},
             agreement::Flow,
-            record::RecordType,
+            record::{Groups, RecordType},
         },
     },
-    model::{digest::Digest, limit, order::UnixMillis},
-    pb::ledger::v1::{
-        AgencyKind, CaseloadRule, Gate, LawfulBasis, LegalPower, Purpose, SpecialCondition,
-    },
+    model::{digest::Digest, id::AgencyId, limit, order::UnixMillis},
+    pb::ledger::v1::{AgencyKind, CaseloadRule, Gate, LawfulBasis, PartyRole, Purpose, Regime},
 };
 
 /// How long an agreement may last, in milliseconds: ten years of 365.25 days.
 const LASTS_MS_MAX: u64 = 3_652 * 86_400_000 + 43_200_000;
 
-/// Holds that the purpose is one for which client data are shared.
-pub(super) fn purpose(content: &Content) -> Result<(), Refusal> {
-    match content.purpose {
-        Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection => {
-            Ok(())
-        }
-        Purpose::Unspecified | Purpose::Operation | Purpose::Administration => {
-            Err(Refusal::PurposeNotPermitted)
+/// Everything that is missing or not lawful, sorted by what it is and then by field.
+pub(in crate::machine) fn findings(
+    state: &State,
+    now: UnixMillis,
+    content: &Content,
+) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    let shared = matches!(
+        content.purpose,
+        Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection
+    );
+    findings.note(shared, Gap::PurposeNotAllowed, || "purpose".to_owned());
+    let in_time = now < content.expires_at && content.expires_at <= now.plus(LASTS_MS_MAX);
+    findings.note(in_time, Gap::ExpiryInvalid, || "expires_at_ms".to_owned());
+    parties(state, content, &mut findings);
+    flows(state, content, &mut findings);
+    terms::findings(content, now, &mut findings);
+    findings.0.sort();
+    findings.0
+}
+
+/// What was found so far.
+pub(super) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Notes a gap unless all is well.
+    pub(super) fn note(&mut self, well: bool, gap: Gap, field: impl FnOnce() -> String) {
+        if !well {
+            self.0.push(Finding { gap, field: field() });
         }
     }
 }
 
-/// Holds that the agency that drafts is a party.
-pub(super) fn names_the_caller(
-    state: &State,
-    caller: AgencyNumber,
-    content: &Content,
-) -> Result<(), Refusal> {
-    let named = |party: &command::Party| state.agency_number(&party.agency) == Some(caller);
-    if content.parties.iter().any(named) { Ok(()) } else { Err(Refusal::NotAParty) }
+/// Whether the content names the agency among its parties.
+pub(super) fn names(content: &Content, agency: &AgencyId) -> bool {
+    content.parties.iter().any(|party| party.agency == *agency)
 }
 
-/// The parties and the keys that speak for them: enrolled, each named once, of the kind and with the key in force.
-pub(super) fn parties(
+/// Holds that nothing stands against a draft; what it may still leave open does not.
+pub(super) fn draftable(findings: &[Finding]) -> Result<(), Refusal> {
+    match findings.iter().filter_map(|finding| finding.gap.refusal()).min() {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+fn parties(state: &State, content: &Content, findings: &mut Findings) {
+    let counted = (2..=limit::PARTIES_MAX).contains(&content.parties.len());
+    findings.note(counted, Gap::PartyCount, || "parties".to_owned());
+    let mut seen = BTreeSet::new();
+    for (place, party) in content.parties.iter().enumerate() {
+        let field = |name: &str| format!("parties[{place}].{name}");
+        let known = number_of(state, party).is_some() && seen.insert(&party.agency);
+        findings.note(known, Gap::PartyDiffers, || field("agency"));
+        findings
+            .note(party.contact.is_some(), Gap::PartyContactMissing, || field("contact_digest"));
+        let stated = party.role != PartyRole::Unspecified;
+        findings.note(stated, Gap::PartyRoleMissing, || field("role"));
+        let publishes = content.flows.iter().any(|flow| flow.publisher == party.agency);
+        let receives = content.flows.iter().any(|flow| flow.recipients.contains(&party.agency));
+        let done = match (publishes, receives) {
+            (true, true) => PartyRole::PublisherAndRecipient,
+            (true, false) => PartyRole::Publisher,
+            (false, true) => PartyRole::Recipient,
+            (false, false) => PartyRole::Processor,
+        };
+        findings.note(!stated || party.role == done, Gap::PartyRoleDiffers, || field("role"));
+    }
+}
+
+/// The number of a party that is enrolled, of the kind and with the key that the content states.
+fn number_of(state: &State, party: &command::Party) -> Option<AgencyNumber> {
+    let number = state.agency_number(&party.agency)?;
+    let row = state.agency(number)?;
+    let keys = row.keys.as_ref()?;
+    let same = row.kind() == party.kind && keys.fingerprint() == party.key_fingerprint;
+    same.then_some(number)
+}
+
+fn flows(state: &State, content: &Content, findings: &mut Findings) {
+    let ids: BTreeSet<_> = content.flows.iter().map(|flow| &flow.id).collect();
+    let counted = (1..=limit::FLOWS_MAX).contains(&content.flows.len());
+    let counted = counted && ids.len() == content.flows.len();
+    findings.note(counted, Gap::FlowCount, || "flows".to_owned());
+    for (place, flow) in content.flows.iter().enumerate() {
+        let field = |name: &str| format!("flows[{place}].{name}");
+        let row = state.type_number(&flow.record_type).and_then(|n| state.record_type(n));
+        findings.note(row.is_some(), Gap::RecordTypeUnknown, || field("record_type"));
+        let groups = row.and_then(|row| row.set_of(&flow.groups));
+        let known = row.is_none() || groups.is_some();
+        findings.note(known, Gap::FieldGroupUnknown, || field("groups"));
+        let among = names(content, &flow.publisher)
+            && flow.recipients.iter().all(|id| names(content, id))
+            && !flow.recipients.contains(&flow.publisher);
+        findings.note(among, Gap::FlowPartyDiffers, || field("recipients"));
+        let special = row.zip(groups).is_some_and(|(row, groups)| is_special(row, groups));
+        let kind = |id: &AgencyId| {
+            let agency = state.agency_number(id).and_then(|number| state.agency(number));
+            agency.map_or(AgencyKind::Unspecified, Agency::kind)
+        };
+        let bodies = lawful::Bodies {
+            publisher: kind(&flow.publisher),
+            recipients: flow.recipients.iter().map(kind).collect(),
+        };
+        lawful_flow(flow, &bodies, special, (place, findings));
+        let owned = flow.owner.as_ref();
+        findings.note(owned.is_some(), Gap::FlowOwnerMissing, || field("owner"));
+        let party = owned.is_none_or(|owner| names(content, owner));
+        findings.note(party, Gap::NamedPartyDiffers, || field("owner"));
+    }
+}
+
+fn is_special(row: &RecordType, groups: Groups) -> bool {
+    !groups.and(row.special()).is_empty()
+}
+
+/// What law asks of one flow.
+fn lawful_flow(
+    flow: &command::Flow,
+    bodies: &lawful::Bodies,
+    special: bool,
+    (place, findings): (usize, &mut Findings),
+) {
+    let field = |name: &str| format!("flows[{place}].{name}");
+    let known = bodies.publisher != AgencyKind::Unspecified;
+    let fits = !known || lawful::basis_for_kind(flow.basis, bodies.publisher);
+    findings.note(fits, Gap::BasisNotForKind, || field("basis"));
+    findings.note(lawful::power_named(flow), Gap::LegalPowerMissing, || field("legal_power"));
+    let condition = lawful::condition_named(flow, special);
+    findings.note(condition, Gap::SpecialConditionMissing, || field("special_condition"));
+    findings.note(lawful::gate_matches(flow), Gap::GateMismatch, || field("gate"));
+    let regime = lawful::regime_for_kind(flow.regime, bodies.publisher);
+    findings.note(regime, Gap::RegimeNotForKind, || field("regime"));
+    let gateway = lawful::gateway_named(flow, bodies);
+    findings.note(gateway, Gap::GatewayMissing, || field("gateway"));
+    findings.note(flow.regime != Regime::Unspecified, Gap::RegimeMissing, || field("regime"));
+    let necessary = flow.basis == LawfulBasis::Consent || flow.necessity.is_some();
+    findings.note(necessary, Gap::NecessityMissing, || field("necessity_digest"));
+    let public = known && bodies.publisher != AgencyKind::Voluntary;
+    let by_consent = flow.basis == LawfulBasis::Consent || flow.gate == Gate::DataProtectionConsent;
+    let reasoned = !(public && by_consent) || flow.consent_reason.is_some();
+    findings.note(reasoned, Gap::ConsentReasonMissing, || field("consent_reason_digest"));
+}
+
+/// The parties and the keys that speak for them.
+pub(super) fn party_keys(
     state: &State,
     content: &Content,
 ) -> Result<BTreeMap<AgencyNumber, Digest>, Refusal> {
-    let mut parties = BTreeMap::new();
-    for command::Party { agency, kind, key_fingerprint } in &content.parties {
-        let number = state.agency_number(agency).ok_or(Refusal::PartyInvalid)?;
-        let row = state.agency(number).ok_or(Refusal::PartyInvalid)?;
-        let keys = row.keys.as_ref().ok_or(Refusal::PartyInvalid)?;
-        if row.kind() != *kind || keys.fingerprint() != *key_fingerprint {
-            return Err(Refusal::PartyInvalid);
-        }
-        if parties.insert(number, *key_fingerprint).is_some() {
-            return Err(Refusal::PartyInvalid);
-        }
-    }
-    if (2..=limit::PARTIES_MAX).contains(&parties.len()) {
-        Ok(parties)
-    } else {
-        Err(Refusal::PartyInvalid)
-    }
+    let keyed = content.parties.iter().map(|party| {
+        number_of(state, party)
+            .map(|number| (number, party.key_fingerprint))
+            .ok_or(Refusal::PartyInvalid)
+    });
+    keyed.collect()
 }
 
-/// The flows in stored form, if every one of them is sound.
-pub(super) fn flows(
-    state: &State,
-    parties: &BTreeMap<AgencyNumber, Digest>,
-    content: &Content,
-) -> Result<Vec<Flow>, Refusal> {
-    let types = content.flows.iter().map(|flow| record_type(state, flow));
-    let types: Vec<(&RecordType, &command::Flow)> = types.collect::<Result<_, _>>()?;
-    let ids: BTreeSet<_> = content.flows.iter().map(|flow| &flow.id).collect();
-    let counted = (1..=limit::FLOWS_MAX).contains(&content.flows.len());
-    if !counted || ids.len() != content.flows.len() {
-        return Err(Refusal::FlowInvalid);
-    }
-    let mut flows = Vec::with_capacity(types.len());
-    for (row, flow) in &types {
-        flows.push(stored(state, parties, row, flow)?);
-    }
-    let every = |rule: fn(&command::Flow, &RecordType, &Flow, AgencyKind) -> bool, refusal| {
-        let sound = types.iter().zip(&flows).all(|((row, flow), stored)| {
-            let kind = state.agency(stored.publisher).map_or(AgencyKind::Unspecified, Agency::kind);
-            rule(flow, row, stored, kind)
-        });
-        if sound { Ok(()) } else { Err(refusal) }
-    };
-    every(|flow, _, _, kind| basis_for_kind(flow.basis, kind), Refusal::BasisNotForKind)?;
-    every(|flow, _, _, _| power_named(flow), Refusal::LegalPowerMissing)?;
-    every(|flow, row, stored, _| condition_named(flow, row, stored), {
-        Refusal::SpecialConditionMissing
-    })?;
-    every(|flow, _, _, _| gate_matches(flow), Refusal::GateMismatch)?;
-    Ok(flows)
+/// The flows in stored form. Nobody has received by them yet.
+pub(super) fn stored_flows(state: &State, content: &Content) -> Result<Vec<Flow>, Refusal> {
+    content.flows.iter().map(|flow| stored(state, flow)).collect()
 }
 
-/// Holds that the agreement ends in the future, and within ten years.
-pub(super) fn expiry(now: UnixMillis, content: &Content) -> Result<(), Refusal> {
-    if now < content.expires_at && content.expires_at <= now.plus(LASTS_MS_MAX) {
-        Ok(())
-    } else {
-        Err(Refusal::ExpiryInvalid)
-    }
-}
-
-fn record_type<'a, 'b>(
-    state: &'a State,
-    flow: &'b command::Flow,
-) -> Result<(&'a RecordType, &'b command::Flow), Refusal> {
-    let number = state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?;
-    let row = state.record_type(number).ok_or(Refusal::TypeUnknown)?;
-    let _known = row.set_of(&flow.groups).ok_or(Refusal::GroupUnknown)?;
-    Ok((row, flow))
-}
-
-fn stored(
-    state: &State,
-    parties: &BTreeMap<AgencyNumber, Digest>,
-    row: &RecordType,
-    flow: &command::Flow,
-) -> Result<Flow, Refusal> {
-    let party = |id| state.agency_number(id).filter(|number| parties.contains_key(number));
-    let publisher = party(&flow.publisher).ok_or(Refusal::FlowInvalid)?;
-    let recipients: Option<BTreeSet<_>> = flow.recipients.iter().map(party).collect();
-    let recipients = recipients.ok_or(Refusal::FlowInvalid)?;
-    if recipients.contains(&publisher) {
-        return Err(Refusal::FlowInvalid);
-    }
+fn stored(state: &State, flow: &command::Flow) -> Result<Flow, Refusal> {
+    let number = |id: &AgencyId| state.agency_number(id).ok_or(Refusal::FlowInvalid);
+    let record_type = state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?;
+    let row = state.record_type(record_type).ok_or(Refusal::TypeUnknown)?;
     Ok(Flow {
         id: flow.id.clone(),
-        record_type: state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?,
-        publisher,
-        recipients,
+        record_type,
+        publisher: number(&flow.publisher)?,
+        recipients: flow.recipients.iter().map(number).collect::<Result<_, _>>()?,
         groups: row.set_of(&flow.groups).ok_or(Refusal::GroupUnknown)?,
         basis: i32::from(flow.basis),
         gate: i32::from(flow.gate),
@@ -163,55 +205,8 @@ fn stored(
         special_condition: i32::from(flow.special_condition),
         caseload_confirmed: flow.caseload == CaseloadRule::Confirmed,
         backfill: flow.backfill,
+        statistics_only: flow.statistics_only,
+        safeguarding: flow.safeguarding,
+        since: Vec::new(),
     })
-}
-
-/// Whether a publisher of this kind may rely on the basis. Public authorities may not rely on legitimate interests in
-/// their tasks (UK GDPR Article 6(1)), and a voluntary body has no public task or duty of its own.
-fn basis_for_kind(basis: LawfulBasis, kind: AgencyKind) -> bool {
-    let voluntary = kind == AgencyKind::Voluntary;
-    match basis {
-        LawfulBasis::LegitimateInterests => voluntary,
-        LawfulBasis::LegalObligation | LawfulBasis::PublicTask => !voluntary,
-        LawfulBasis::Consent | LawfulBasis::VitalInterests => true,
-        LawfulBasis::Unspecified => false,
-    }
-}
-
-fn power_named(flow: &command::Flow) -> bool {
-    let needed = matches!(flow.basis, LawfulBasis::LegalObligation | LawfulBasis::PublicTask)
-        || flow.gate == Gate::StatutoryConsent;
-    !needed || flow.legal_power != LegalPower::Unspecified
-}
-
-fn condition_named(flow: &command::Flow, row: &RecordType, stored: &Flow) -> bool {
-    stored.groups.and(row.special()).is_empty()
-        || flow.special_condition != SpecialCondition::Unspecified
-}
-
-/// Whether basis, condition and gate may stand together. See the table at the top.
-fn gate_matches(flow: &command::Flow) -> bool {
-    let explicit = flow.special_condition == SpecialCondition::ExplicitConsent;
-    match flow.gate {
-        Gate::None => flow.basis != LawfulBasis::Consent && !explicit,
-        Gate::Confidentiality => {
-            let task =
-                matches!(flow.basis, LawfulBasis::PublicTask | LawfulBasis::LegitimateInterests);
-            task && !explicit
-        }
-        Gate::StatutoryConsent => {
-            let asked = matches!(
-                flow.basis,
-                LawfulBasis::Consent | LawfulBasis::LegalObligation | LawfulBasis::PublicTask
-            );
-            // Of the published powers only this one asks for consent.
-            asked && flow.legal_power == LegalPower::AdditionalSupport2004S13
-        }
-        Gate::DataProtectionConsent => {
-            let task =
-                matches!(flow.basis, LawfulBasis::PublicTask | LawfulBasis::LegitimateInterests);
-            flow.basis == LawfulBasis::Consent || (explicit && task)
-        }
-        Gate::Unspecified => false,
-    }
 }

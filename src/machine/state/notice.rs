@@ -1,0 +1,84 @@
+//! Rows of notices: what an agency is told because somebody else, or time, did something that concerns it.
+//!
+//! A notice is written by the entry that it tells of, and names nothing that its reader may not see. At most
+//! `limit::NOTICES_MAX` are kept for each agency; the oldest go first. Another noun that has something to tell adds a
+//! variant to [`About`].
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::{
+    machine::{State, state::agency::AgencyNumber},
+    model::{id::AgreementId, limit, order::UnixMillis},
+};
+
+/// One notice.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Notice {
+    /// When it was written, or when what it tells of fell due.
+    pub at: UnixMillis,
+    /// What it tells of.
+    pub about: About,
+}
+
+/// What a notice tells of.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum About {
+    /// A version of an agreement.
+    Agreement {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The version.
+        version: u32,
+        /// The party that acted; none where time did.
+        by: Option<AgencyNumber>,
+        /// What happened.
+        event: AgreementEvent,
+    },
+}
+
+/// What happened to a version of an agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum AgreementEvent {
+    /// It was put before its parties.
+    Proposed,
+    /// A party approved it.
+    Approved,
+    /// A party declined it (`DeclineReason`).
+    Declined(i32),
+    /// Every party approved it: it is in force.
+    Activated,
+    /// It is in force and the reader is a party no more.
+    LeftOut,
+    /// A party stopped its own flows (`SuspendReason`).
+    Suspended(i32),
+    /// A party lifted its own suspension.
+    Resumed,
+    /// A party ended it.
+    Ended,
+    /// So many days remain until the review.
+    ReviewNear(u32),
+    /// The review is due.
+    ReviewDue,
+    /// So many days remain until the end.
+    ExpiryNear(u32),
+    /// The end has come.
+    Expired,
+    /// The end has come also for the flows for safeguarding that went on.
+    SafeguardingEnded,
+}
+
+impl State {
+    /// Writes a notice for an agency, and lets its oldest one go where there are too many.
+    pub(in crate::machine) fn notify(&mut self, agency: AgencyNumber, notice: Notice) {
+        let own = (agency, 0)..=(agency, u64::MAX);
+        let last =
+            self.tables.notices.range(own.clone()).next_back().map(|((_, number), _)| *number);
+        let number = last.map_or(1, |last| last.saturating_add(1));
+        self.tables.notices.put(&mut self.journal, (agency, number), notice);
+        let first = self.tables.notices.range(own).next().map(|(key, _)| *key);
+        let kept = u64::try_from(limit::NOTICES_MAX).unwrap_or(u64::MAX);
+        if let Some(first) = first.filter(|(_, first)| kept <= number.saturating_sub(*first)) {
+            let _oldest = self.tables.notices.remove(&mut self.journal, &first);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `NoticeService`: what an agency is told because somebody else, or time, did something that concerns it.
+
+use tonic::{Request, Response, Status};
+
+use crate::{
+    machine::{
+        read::{self, notice::View},
+        state::{
+            State,
+            notice::{About, AgreementEvent},
+        },
+    },
+    node::Node,
+    pb::v1::{self as pb, notice::About as Shown, notice_service_server::NoticeService},
+    service::{caller::open, context, name, page::Page, time::timestamp},
+};
+
+/// The service over one node.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    node: Node,
+}
+
+impl Notices {
+    /// Serves from `node`.
+    pub const fn new(node: Node) -> Self {
+        Self { node }
+    }
+}
+
+#[tonic::async_trait]
+impl NoticeService for Notices {
+    async fn list_notices(
+        &self,
+        request: Request<pb::ListNoticesRequest>,
+    ) -> Result<Response<pb::ListNoticesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let pb::ListNoticesRequest { context, after_number, page_size, page_token } = message;
+        let _context = context::parse(&self.node, context)?;
+        let filter = pb::ListNoticesRequest { after_number, ..pb::ListNoticesRequest::default() };
+        let list = ("ListNotices", &filter);
+        let page = Page::parse(&self.node, &caller, list, (page_size, &page_token))?;
+        let after = page.after_bytes()?.map_or(after_number, u64::from_be_bytes);
+        let (notices, next) = self.node.read(|state| {
+            let found = read::notice::list(state, caller.viewer(), after, page.rows_max);
+            let notices = found.rows.iter().map(|view| self::message(state, view)).collect();
+            (notices, found.next)
+        });
+        let next = next.map(|number| number.to_be_bytes().to_vec());
+        let next_page_token = page.next(&self.node, &caller, next);
+        Ok(Response::new(pb::ListNoticesResponse { notices, next_page_token }))
+    }
+}
+
+fn message(state: &State, view: &View<'_>) -> pb::Notice {
+    let View { number, notice } = view;
+    let About::Agreement { agreement, version, by, event } = &notice.about;
+    let by = by.and_then(|by| state.agency(by)).map(|agency| name::of(&agency.id));
+    let told = pb::AgreementNotice {
+        agreement: name::of(agreement),
+        version: *version,
+        by: by.unwrap_or_default(),
+        ..told(*event)
+    };
+    pb::Notice {
+        number: *number,
+        time: Some(timestamp(notice.at)),
+        about: Some(Shown::Agreement(told)),
+    }
+}
+
+/// An event, and what goes with it.
+fn told(event: AgreementEvent) -> pb::AgreementNotice {
+    let mut told = pb::AgreementNotice::default();
+    let shown = match event {
+        AgreementEvent::Proposed => pb::AgreementEvent::Proposed,
+        AgreementEvent::Approved => pb::AgreementEvent::Approved,
+        AgreementEvent::Declined(reason) => {
+            told.decline_reason = reason;
+            pb::AgreementEvent::Declined
+        }
+        AgreementEvent::Activated => pb::AgreementEvent::Activated,
+        AgreementEvent::LeftOut => pb::AgreementEvent::LeftOut,
+        AgreementEvent::Suspended(reason) => {
+            told.suspend_reason = reason;
+            pb::AgreementEvent::Suspended
+        }
+        AgreementEvent::Resumed => pb::AgreementEvent::Resumed,
+        AgreementEvent::Ended => pb::AgreementEvent::Ended,
+        AgreementEvent::ReviewNear(days) => {
+            told.days_left = days;
+            pb::AgreementEvent::ReviewNear
+        }
+        AgreementEvent::ReviewDue => pb::AgreementEvent::ReviewDue,
+        AgreementEvent::ExpiryNear(days) => {
+            told.days_left = days;
+            pb::AgreementEvent::ExpiryNear
+        }
+        AgreementEvent::Expired => pb::AgreementEvent::Expired,
+        AgreementEvent::SafeguardingEnded => pb::AgreementEvent::SafeguardingEnded,
+    };
+    told.event = i32::from(shown);
+    told
+}
