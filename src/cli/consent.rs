@@ -170,6 +170,7 @@ impl Said {
             groups: self.groups.iter().map(ToString::to_string).collect(),
             recipients: agencies(&self.recipients)?,
             gate: self.gate,
+            ..ledger::ConsentScope::default()
         })
     }
 
@@ -181,6 +182,7 @@ impl Said {
             method: self.method,
             given_at_ms: self.given.unwrap_or_else(|| session.now()).millis(),
             notice_digest: self.notice.0.clone().into(),
+            ..ledger::ConsentAct::default()
         }
     }
 
@@ -194,6 +196,7 @@ impl Said {
             scope: Some(self.scope(session)?),
             act: Some(self.act(session)),
             expires_at_ms: expires.map_or(0, UnixMillis::millis),
+            ..ledger::RecordConsent::default()
         };
         let signature = session.sign(request, &Kind::RecordConsent(record.clone())).await?;
         let answer = ConsentServiceClient::new(session.channel())
@@ -237,7 +240,8 @@ fn agencies(given: &[String]) -> Result<Vec<String>, CliError> {
 }
 
 fn evidence(reference: String) -> Option<ledger::Evidence> {
-    Some(ledger::Evidence { reference }).filter(|evidence| !evidence.reference.is_empty())
+    Some(ledger::Evidence { reference, ..ledger::Evidence::default() })
+        .filter(|evidence| !evidence.reference.is_empty())
 }
 
 async fn withdraw(
@@ -255,6 +259,7 @@ async fn withdraw(
             withdraw: Some(ledger::WithdrawConsent {
                 consent: id.as_bytes().to_vec().into(),
                 recipients: agencies(recipients)?,
+                ..ledger::WithdrawConsent::default()
             }),
             evidence: evidence(reference),
             validate_only: change.validate_only,

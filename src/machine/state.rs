@@ -17,8 +17,8 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, KeyId, LedgerId, PolicyId,
-            RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, HolderId, KeyId, LedgerId,
+            PolicyId, RecordId, RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -37,14 +37,14 @@ pub mod subscription;
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
-use consent::Consent;
+use consent::{Consent, Holder};
 use policy::Policy;
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -156,6 +156,8 @@ tables! {
     18 sweeps: u64 => Sweep;
     /// Which entries hold identifiers of a client, and whose.
     19 identities: (ClientId, Position) => AgencyNumber;
+    /// Persons who may speak for a client, or must not.
+    24 holders: HolderId => Holder;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -175,6 +177,10 @@ pub struct Indexes {
     pub flows: FlowsByPublisher,
     /// Consents of a client in ledger order.
     pub consents_by_client: BTreeSet<(ClientId, Position, ConsentId)>,
+    /// Ends and reviews of consents that have not come.
+    pub consent_ends: BTreeSet<(UnixMillis, ConsentId)>,
+    /// Persons who speak for a client.
+    pub holders_by_client: BTreeSet<(ClientId, HolderId)>,
     /// Aliases by whom and what they name.
     pub alias_of: BTreeMap<(AgencyNumber, ClientId, AliasKind), AliasId>,
     /// Records (first versions) by client.

@@ -15,7 +15,7 @@ use crate::{
     machine::{
         access::{self, Question},
         apply::Effect,
-        rules::release::held,
+        rules::{self, release::held},
         state::{
             State, agency::AgencyNumber, agreement::Status, record::TypeNumber,
             subscription::SubscriptionNumber,
@@ -198,6 +198,7 @@ pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Ef
         state.put_agreement(&id, agreement);
         narrow(state, effects);
     }
+    rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
 }

@@ -167,6 +167,8 @@ byte_id! {
     RecordId, "a record id";
     /// One consent, refusal of consent or withdrawal.
     ConsentId, "a consent id";
+    /// A person who speaks for a client, or must not, as one agency recorded them.
+    HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.
     KeyId, "a key id";
     /// A caller's name for one request, a UUIDv7 (RFC 9562 §5.7).

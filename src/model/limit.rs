@@ -28,6 +28,8 @@ pub const POLICY_BYTES_MAX: usize = 16 << 10;
 pub const RECORDS_PER_CLIENT_MAX: usize = 128;
 /// The greatest number of consents that one agency records for one client; refusals are not limited.
 pub const CONSENTS_PER_CLIENT_MAX: usize = 128;
+/// The greatest number of persons that one agency records as speaking for one client.
+pub const HOLDERS_PER_CLIENT_MAX: usize = 16;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.
 pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;
 /// How many entries lie between two attestations.

@@ -1,4 +1,4 @@
-//! Resource names: `agencies/ID`, `agreements/ID`, `clients/ALIAS`, `records/ID`, `consents/ID`,
+//! Resource names: `agencies/ID`, `agreements/ID`, `clients/ALIAS`, `records/ID`, `consents/ID`, `holders/ID`,
 //! `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
 //!
 //! Parsed and written here and nowhere else. Source: the head of `proto/concordat/v1/context.proto`.
@@ -6,7 +6,7 @@
 use std::{fmt::Display, str::FromStr};
 
 use crate::model::{
-    id::{AgencyId, AgreementId, AliasId, ConsentId, PolicyId, RecordId, SubscriptionId},
+    id::{AgencyId, AgreementId, AliasId, ConsentId, HolderId, PolicyId, RecordId, SubscriptionId},
     violation::Violation,
 };
 
@@ -36,6 +36,7 @@ collections! {
     Resource AliasId "clients";
     Resource RecordId "records";
     Resource ConsentId "consents";
+    Resource HolderId "holders";
     Owned PolicyId "policies";
     Owned SubscriptionId "subscriptions";
 }

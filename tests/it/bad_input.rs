@@ -365,6 +365,7 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
         withdraw: Some(ledger::WithdrawConsent {
             consent: bytes(&theirs.consent),
             recipients: Vec::new(),
+            ..ledger::WithdrawConsent::default()
         }),
         evidence: None,
         validate_only: false,

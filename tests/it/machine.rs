@@ -3,5 +3,7 @@
 mod agreement;
 mod client;
 mod consent;
+mod consent_dispute;
+mod consent_review;
 mod policy;
 pub(crate) mod world;

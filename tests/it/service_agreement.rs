@@ -60,7 +60,10 @@ async fn draft(
             agreement: LEAVERS.to_owned(),
             content: Some(content),
         }),
-        evidence: Some(ledger::Evidence { reference: "minutes of May".to_owned() }),
+        evidence: Some(ledger::Evidence {
+            reference: "minutes of May".to_owned(),
+            ..ledger::Evidence::default()
+        }),
         validate_only: false,
     };
     let drafted = party.agreements().draft_agreement(request).await?.into_inner();

@@ -48,6 +48,7 @@ fn scope(client: &str) -> ledger::ConsentScope {
         groups: vec!["core".to_owned()],
         recipients: vec!["glen-college".to_owned()],
         gate: i32::from(ledger::Gate::DataProtectionConsent),
+        ..ledger::ConsentScope::default()
     }
 }
 
@@ -59,6 +60,7 @@ fn act() -> ledger::ConsentAct {
         method: i32::from(ledger::ConsentMethod::Form),
         given_at_ms: NOW.millis(),
         notice_digest: vec![5; 32].into(),
+        ..ledger::ConsentAct::default()
     }
 }
 
@@ -67,7 +69,12 @@ async fn consent(
     party: &Party,
     scope: ledger::ConsentScope,
 ) -> Result<pb::Consent, Status> {
-    let record = ledger::RecordConsent { scope: Some(scope), act: Some(act()), expires_at_ms: 0 };
+    let record = ledger::RecordConsent {
+        scope: Some(scope),
+        act: Some(act()),
+        expires_at_ms: 0,
+        ..ledger::RecordConsent::default()
+    };
     let request_id = served.request_id();
     let kind = Kind::RecordConsent(record.clone());
     let request = pb::RecordConsentRequest {
@@ -75,7 +82,10 @@ async fn consent(
         signature: served.signature(party, &request_id, &kind),
         request_id,
         record: Some(record),
-        evidence: Some(ledger::Evidence { reference: "file 7".to_owned() }),
+        evidence: Some(ledger::Evidence {
+            reference: "file 7".to_owned(),
+            ..ledger::Evidence::default()
+        }),
         validate_only: false,
     };
     Ok(party.consents().record_consent(request).await?.into_inner().consent.unwrap())
@@ -90,7 +100,11 @@ async fn withdraw(served: &Served, party: &Party, name: &str) -> Result<pb::Cons
     let request = pb::WithdrawConsentRequest {
         context: context(),
         request_id: served.request_id(),
-        withdraw: Some(ledger::WithdrawConsent { consent, recipients: Vec::new() }),
+        withdraw: Some(ledger::WithdrawConsent {
+            consent,
+            recipients: Vec::new(),
+            ..ledger::WithdrawConsent::default()
+        }),
         evidence: None,
         validate_only: false,
     };
@@ -105,7 +119,9 @@ async fn a_consent_is_recorded_shown_withdrawn_and_superseded() {
     let first = consent(&served, &council, scope(&person)).await.unwrap();
     assert_eq!((first.kind(), first.state()), (ConsentKind::Consent, ConsentState::InForce));
     assert_eq!(first.client, person);
-    assert_eq!((&first.scope, &first.act), (&Some(scope(&person)), &Some(act())));
+    let purposes = vec![i32::from(ledger::Purpose::SchoolLeaverTransition)];
+    let named = ledger::ConsentScope { purposes, ..scope(&person) };
+    assert_eq!((&first.scope, &first.act), (&Some(named), &Some(act())));
     let second = consent(&served, &council, scope(&person)).await.unwrap();
     let mut consents = council.consents();
     let shown = consents.get_consent(get_consent(&first.name)).await.unwrap().into_inner();

@@ -130,7 +130,7 @@ pub(super) fn flows_in_force(
     (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
     now: UnixMillis,
     suspended: bool,
-) -> impl Iterator<Item = &Flow> {
+) -> impl Iterator<Item = (&Agreement, &Flow)> {
     state.flows_between((publisher, record_type, recipient)).filter_map(move |(id, place)| {
         let agreement = state.tables.agreements.get(id)?;
         let held =
@@ -138,7 +138,8 @@ pub(super) fn flows_in_force(
         let open = agreement.status == Status::Active
             && now < agreement.expires_at
             && (suspended || !held);
-        agreement.flows.get(usize::from(place)).filter(|_| open)
+        let flow = agreement.flows.get(usize::from(place)).filter(|_| open)?;
+        Some((agreement, flow))
     })
 }
 

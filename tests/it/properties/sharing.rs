@@ -60,7 +60,12 @@ impl Pair {
     async fn consent(&self, alias: AliasId, groups: &[&str]) -> ConsentId {
         let scope = Some(cast::scope(alias.as_bytes(), "council", groups));
         let act = Some(cast::act());
-        let kind = Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 });
+        let kind = Kind::RecordConsent(pb::RecordConsent {
+            scope,
+            act,
+            expires_at_ms: 0,
+            ..pb::RecordConsent::default()
+        });
         match self.submit(kind).await {
             Ok(Receipt::Answer(Remembered::Consent(consent))) => consent,
             other => panic!("{other:?}"),
@@ -69,7 +74,11 @@ impl Pair {
 
     async fn withdraw(&self, consent: ConsentId) {
         let consent = consent.as_bytes().to_vec().into();
-        let kind = Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients: Vec::new() });
+        let kind = Kind::WithdrawConsent(pb::WithdrawConsent {
+            consent,
+            recipients: Vec::new(),
+            ..pb::WithdrawConsent::default()
+        });
         assert_eq!(self.submit(kind).await, Ok(Receipt::DONE));
     }
 
