@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-mod import;
+pub(in crate::cli) mod import;
 mod watch;
 
 const RECEIPT: &str = "concordat.v1.PublishReceipt";

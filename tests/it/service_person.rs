@@ -14,7 +14,7 @@ use crate::{
 const SERVICE: i32 = 1;
 
 /// A council that publishes to a college by consent, for clients whom the college serves.
-async fn partners(served: &Served) -> (Party, Party) {
+pub(crate) async fn partners(served: &Served) -> (Party, Party) {
     let council = served.agency("inverclyde-council", AgencyKind::Council).await;
     let college = served.agency("glen-college", AgencyKind::College).await;
     let flow = by_consent(&council, &college);
@@ -23,7 +23,7 @@ async fn partners(served: &Served) -> (Party, Party) {
 }
 
 /// Makes the person known to a party, and gives the party's own name.
-async fn client(served: &Served, party: &Party, local_id: &str) -> String {
+pub(crate) async fn client(served: &Served, party: &Party, local_id: &str) -> String {
     let identifiers = ledger::Identifiers { local_id: local_id.to_owned(), scn: String::new() };
     let request = pb::AddClientRequest {
         context: context(),
@@ -34,13 +34,13 @@ async fn client(served: &Served, party: &Party, local_id: &str) -> String {
     party.caseloads().add_client(request).await.unwrap().into_inner().client
 }
 
-fn alias(name: &str) -> bytes::Bytes {
+pub(crate) fn alias(name: &str) -> bytes::Bytes {
     let digits = name.strip_prefix("clients/").unwrap();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.as_bytes().chunks_exact(2).map(byte).collect::<Vec<_>>().into()
 }
 
-fn scope(client: &str) -> ledger::ConsentScope {
+pub(crate) fn scope(client: &str) -> ledger::ConsentScope {
     ledger::ConsentScope {
         client: alias(client),
         publisher: "inverclyde-council".to_owned(),
@@ -52,7 +52,7 @@ fn scope(client: &str) -> ledger::ConsentScope {
     }
 }
 
-fn act() -> ledger::ConsentAct {
+pub(crate) fn act() -> ledger::ConsentAct {
     ledger::ConsentAct {
         grantor: i32::from(ledger::Grantor::Self_),
         authority: 0,
@@ -64,7 +64,7 @@ fn act() -> ledger::ConsentAct {
     }
 }
 
-async fn consent(
+pub(crate) async fn consent(
     served: &Served,
     party: &Party,
     scope: ledger::ConsentScope,
@@ -91,11 +91,15 @@ async fn consent(
     Ok(party.consents().record_consent(request).await?.into_inner().consent.unwrap())
 }
 
-fn get_consent(name: &str) -> pb::GetConsentRequest {
+pub(crate) fn get_consent(name: &str) -> pb::GetConsentRequest {
     pb::GetConsentRequest { context: context(), name: name.to_owned(), reason: SERVICE }
 }
 
-async fn withdraw(served: &Served, party: &Party, name: &str) -> Result<pb::Consent, Status> {
+pub(crate) async fn withdraw(
+    served: &Served,
+    party: &Party,
+    name: &str,
+) -> Result<pb::Consent, Status> {
     let consent = alias(&name.replace("consents/", "clients/"));
     let request = pb::WithdrawConsentRequest {
         context: context(),
