@@ -14,6 +14,7 @@ pub mod fault;
 pub mod file;
 mod place;
 pub mod profile;
+pub mod receipt;
 pub mod signing;
 pub mod time;
 pub mod trust;

@@ -242,6 +242,14 @@ impl Node {
             .map_err(|_| Fault::Corrupt("the checkpoint key cannot be used".to_owned()))
     }
 
+    /// The exchange's signature, by its checkpoint key, over a statement that begins with a domain of its own.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] if the checkpoint key cannot sign.
+    pub fn sign(&self, statement: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(self.checkpoint_key()?.sign(statement).as_ref().to_vec())
+    }
+
     /// Why the node can take nothing more; `None` while it can.
     pub fn fault(&self) -> Option<Fault> {
         self.shared.fault.borrow().clone()
@@ -308,7 +316,7 @@ impl Node {
             self.tell_not_sent_first(asked, subscription).await?;
         }
         let mut parts = self.actor_parts(asked).await?;
-        if let Some(evidence) = evidence.filter(|evidence| !evidence.reference.is_empty()) {
+        if let Some(evidence) = evidence.filter(|evidence| **evidence != pb::Evidence::default()) {
             parts.push(self.evidence_part(asked, evidence).await?);
         }
         if let Some(texts) = texts.filter(|texts| !texts.texts.is_empty()) {

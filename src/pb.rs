@@ -9,6 +9,7 @@
     clippy::allow_attributes_without_reason,
     clippy::as_conversions,
     clippy::clone_on_ref_ptr,
+    clippy::large_enum_variant,
     reason = "generated code"
 )]
 mod generated {

@@ -142,8 +142,11 @@ impl Draft {
                     agreement: agreement.to_string(),
                     content: Some(content),
                 }),
-                evidence: Some(ledger::Evidence { reference: evidence })
-                    .filter(|evidence| !evidence.reference.is_empty()),
+                evidence: Some(ledger::Evidence {
+                    reference: evidence,
+                    ..ledger::Evidence::default()
+                })
+                .filter(|evidence| !evidence.reference.is_empty()),
                 validate_only: change.validate_only,
                 texts: Some(texts),
             })

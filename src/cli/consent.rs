@@ -2,6 +2,14 @@
 
 use clap::{Args, Subcommand};
 
+mod fhir;
+mod holder;
+mod import;
+mod receipt;
+mod said;
+
+use said::Said;
+
 use crate::{
     cli::{
         code::Code,
@@ -9,17 +17,16 @@ use crate::{
         json, name,
         output::Column,
         session::{
-            Caller, Change, PAGE_ROWS, Session, digest, every_row, incomplete, request_text,
-            unanswered,
+            Caller, Change, PAGE_ROWS, Session, every_row, incomplete, request_text, unanswered,
         },
         time,
     },
     model::{
-        id::{AgencyId, AliasId, ConsentId, GroupName, RecordTypeName},
+        id::{AgencyId, AliasId, ConsentId, GroupName},
         order::UnixMillis,
     },
     pb::{
-        ledger::v1::{self as ledger, command::Kind},
+        ledger::v1 as ledger,
         v1::{self as pb, consent_service_client::ConsentServiceClient},
     },
 };
@@ -43,6 +50,9 @@ pub(crate) enum Consent {
         /// When the consent ends by itself: a date or an RFC 3339 time. Default: it does not.
         #[arg(long, value_name = "TIME", value_parser = time::parse)]
         expires: Option<UnixMillis>,
+        /// The consent that this one renews.
+        #[arg(long, value_name = "CONSENT")]
+        renews: Option<String>,
     },
     /// Record that consent was refused.
     Refuse {
@@ -53,18 +63,39 @@ pub(crate) enum Consent {
     Withdraw {
         /// The consent.
         consent: String,
-        /// An agency that it is withdrawn for. Default: all of them.
-        #[arg(long = "recipient", value_name = "AGENCY")]
+        /// An agency that it is withdrawn for; repeat it, or separate several by commas. Default: all of them.
+        #[arg(long = "recipient", value_name = "AGENCY", value_delimiter = ',')]
         recipients: Vec<String>,
         /// Ask them to stop using what they were sent on it, too.
         #[arg(long)]
         recall: bool,
+        /// A field group that it is withdrawn for; repeat it, or separate several by commas. Default: all of them.
+        #[arg(long = "group", value_name = "GROUP", value_delimiter = ',')]
+        groups: Vec<GroupName>,
         /// Where the agency keeps the evidence. Sealed in the ledger.
         #[arg(long, value_name = "REFERENCE", default_value = "", hide_default_value = true)]
         evidence: String,
         #[command(flatten)]
         change: Change,
     },
+    /// Say who may speak for a client, and who must not.
+    #[command(subcommand)]
+    Holder(holder::Holder),
+    /// Decide about a refusal in a client's name that others do not share, signed by the calling agency's key.
+    Resolve(holder::Resolve),
+    /// Record many consents and refusals from a file, each once however often it is run.
+    Import(import::Import),
+    /// Print a receipt, signed by the exchange, that verifies offline.
+    Receipt {
+        /// The consent.
+        consent: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
+    /// Verify a receipt. It needs no exchange.
+    Verify(receipt::Verify),
+    /// Print a consent in the form of a standard.
+    Export(receipt::Export),
     /// Show one consent or refusal that the calling agency recorded.
     Show {
         /// The consent.
@@ -90,154 +121,36 @@ pub(crate) struct Reading {
     pub(crate) reason: i32,
 }
 
-/// What was said, and how.
-#[derive(Debug, Args)]
-pub(crate) struct Said {
-    /// The client, by the calling agency's own name.
-    #[arg(long, value_name = "CLIENT")]
-    client: String,
-    /// The agency whose records it is about. Default: the calling one.
-    #[arg(long, value_name = "AGENCY")]
-    publisher: Option<String>,
-    /// The type of record.
-    #[arg(long = "type", value_name = "TYPE", default_value = "leaver-form")]
-    record_type: RecordTypeName,
-    /// A field group; repeat it, or separate several by commas.
-    #[arg(long = "group", value_name = "GROUP", required = true, value_delimiter = ',')]
-    groups: Vec<GroupName>,
-    /// An agency that may, or may not, receive; repeat it, or separate several by commas.
-    #[arg(long = "recipient", value_name = "AGENCY", required = true, value_delimiter = ',')]
-    recipients: Vec<String>,
-    /// Which kind of consent it is.
-    #[arg(long, default_value = "data-protection-consent", value_parser = Code("concordat.ledger.v1.Gate"))]
-    gate: i32,
-    /// Who spoke.
-    #[arg(long, default_value = "self", value_parser = Code("concordat.ledger.v1.Grantor"))]
-    grantor: i32,
-    /// How the agency knows of that person's authority; required unless the client spoke.
-    #[arg(long, value_parser = Code("concordat.ledger.v1.Authority"))]
-    authority: Option<i32>,
-    /// The client's age in whole years when it was given.
-    #[arg(long, value_name = "YEARS")]
-    age: u32,
-    /// How it was given.
-    #[arg(long, default_value = "form", value_parser = Code("concordat.ledger.v1.ConsentMethod"))]
-    method: i32,
-    /// When it was given: a date or an RFC 3339 time. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    given: Option<UnixMillis>,
-    /// SHA-256 of the privacy notice that was shown.
-    #[arg(long, value_name = "HEX", value_parser = notice)]
-    notice: Notice,
-    /// Where the agency keeps the evidence. Sealed in the ledger.
-    #[arg(long, value_name = "REFERENCE", default_value = "", hide_default_value = true)]
-    evidence: String,
-    #[command(flatten)]
-    change: Change,
-}
-
-/// The digest of a privacy notice.
-#[derive(Clone, Debug)]
-struct Notice(Vec<u8>);
-
-fn notice(text: &str) -> Result<Notice, String> {
-    digest(text).map(Notice)
-}
-
 impl Consent {
     pub(crate) async fn run(self, caller: &Caller) -> Result<(), CliError> {
+        if let Self::Verify(verify) = self {
+            return verify.run(caller);
+        }
         let mut session = Session::open(caller, ledger::Purpose::Administration).await?;
         match self {
-            Self::Record { said, expires } => said.record(&mut session, expires).await,
-            Self::Refuse { said } => said.refuse(&session).await,
-            Self::Withdraw { consent, recipients, recall, evidence, change } => {
-                let withdraw = ledger::WithdrawConsent {
-                    consent: name::id::<ConsentId>("consents", &consent)?
-                        .as_bytes()
-                        .to_vec()
-                        .into(),
-                    recipients: agencies(&recipients)?,
-                    recall,
-                };
-                withdrawn(&session, withdraw, (evidence, &change)).await
+            Self::Record { said, expires, renews } => {
+                let renews =
+                    renews.as_deref().map(|text| name::id("consents", text)).transpose()?;
+                let consent = said.record(&mut session, (expires, renews)).await?;
+                session.changed(&said.change, MESSAGE, consent.as_ref())
             }
+            Self::Refuse { said } => {
+                let consent = said.refuse(&session).await?;
+                session.changed(&said.change, MESSAGE, consent.as_ref())
+            }
+            Self::Withdraw { consent, recipients, recall, groups, evidence, change } => {
+                let narrowed = (recipients.as_slice(), groups.as_slice(), recall);
+                withdraw(&session, &consent, narrowed, (evidence, &change)).await
+            }
+            Self::Holder(holder) => holder.run(&mut session).await,
+            Self::Resolve(resolve) => resolve.run(&mut session).await,
+            Self::Import(import) => import.run(&mut session).await,
+            Self::Receipt { consent, reading } => receipt::show(&session, &consent, reading).await,
+            Self::Verify(_) => Ok(()),
+            Self::Export(export) => export.run(&session).await,
             Self::Show { consent, reading } => show(&session, &consent, reading).await,
             Self::Ls { client, reading } => list(&session, client.as_deref(), reading).await,
         }
-    }
-}
-
-impl Said {
-    fn scope(&self, session: &Session) -> Result<ledger::ConsentScope, CliError> {
-        let publisher = match &self.publisher {
-            Some(text) => name::id("agencies", text)?,
-            None => session.agency()?,
-        };
-        let client: AliasId = name::id("clients", &self.client)?;
-        Ok(ledger::ConsentScope {
-            client: client.as_bytes().to_vec().into(),
-            publisher: publisher.to_string(),
-            record_type: self.record_type.to_string(),
-            groups: self.groups.iter().map(ToString::to_string).collect(),
-            recipients: agencies(&self.recipients)?,
-            gate: self.gate,
-        })
-    }
-
-    fn act(&self, session: &Session) -> ledger::ConsentAct {
-        ledger::ConsentAct {
-            grantor: self.grantor,
-            authority: self.authority.unwrap_or_default(),
-            age_years: self.age,
-            method: self.method,
-            given_at_ms: self.given.unwrap_or_else(|| session.now()).millis(),
-            notice_digest: self.notice.0.clone().into(),
-        }
-    }
-
-    async fn record(
-        self,
-        session: &mut Session,
-        expires: Option<UnixMillis>,
-    ) -> Result<(), CliError> {
-        let request = session.request(&self.change);
-        let record = ledger::RecordConsent {
-            scope: Some(self.scope(session)?),
-            act: Some(self.act(session)),
-            expires_at_ms: expires.map_or(0, UnixMillis::millis),
-        };
-        let signature = session.sign(request, &Kind::RecordConsent(record.clone())).await?;
-        let answer = ConsentServiceClient::new(session.channel())
-            .record_consent(pb::RecordConsentRequest {
-                context: session.context(),
-                request_id: request_text(request),
-                record: Some(record),
-                signature,
-                evidence: evidence(self.evidence),
-                validate_only: self.change.validate_only,
-            })
-            .await
-            .map_err(|status| unanswered(status, request))?;
-        session.changed(&self.change, MESSAGE, answer.into_inner().consent.as_ref())
-    }
-
-    async fn refuse(self, session: &Session) -> Result<(), CliError> {
-        let request = session.request(&self.change);
-        let refuse = ledger::RefuseConsent {
-            scope: Some(self.scope(session)?),
-            act: Some(self.act(session)),
-        };
-        let answer = ConsentServiceClient::new(session.channel())
-            .refuse_consent(pb::RefuseConsentRequest {
-                context: session.context(),
-                request_id: request_text(request),
-                refuse: Some(refuse),
-                evidence: evidence(self.evidence),
-                validate_only: self.change.validate_only,
-            })
-            .await
-            .map_err(|status| unanswered(status, request))?;
-        session.changed(&self.change, MESSAGE, answer.into_inner().consent.as_ref())
     }
 }
 
@@ -248,20 +161,28 @@ fn agencies(given: &[String]) -> Result<Vec<String>, CliError> {
 }
 
 fn evidence(reference: String) -> Option<ledger::Evidence> {
-    Some(ledger::Evidence { reference }).filter(|evidence| !evidence.reference.is_empty())
+    Some(ledger::Evidence { reference, ..ledger::Evidence::default() })
+        .filter(|evidence| !evidence.reference.is_empty())
 }
 
-async fn withdrawn(
+async fn withdraw(
     session: &Session,
-    withdraw: ledger::WithdrawConsent,
+    consent: &str,
+    (recipients, groups, recall): (&[String], &[GroupName], bool),
     (reference, change): (String, &Change),
 ) -> Result<(), CliError> {
     let request = session.request(change);
+    let id: ConsentId = name::id("consents", consent)?;
     let answer = ConsentServiceClient::new(session.channel())
         .withdraw_consent(pb::WithdrawConsentRequest {
             context: session.context(),
             request_id: request_text(request),
-            withdraw: Some(withdraw),
+            withdraw: Some(ledger::WithdrawConsent {
+                consent: id.as_bytes().to_vec().into(),
+                recipients: agencies(recipients)?,
+                recall,
+                groups: groups.iter().map(ToString::to_string).collect(),
+            }),
             evidence: evidence(reference),
             validate_only: change.validate_only,
         })
@@ -271,14 +192,18 @@ async fn withdrawn(
 }
 
 async fn show(session: &Session, consent: &str, reading: Reading) -> Result<(), CliError> {
+    session.output.one(&json::of(MESSAGE, &get(session, consent, reading).await?))
+}
+
+/// One consent or refusal.
+async fn get(session: &Session, consent: &str, reading: Reading) -> Result<pb::Consent, CliError> {
     let request = pb::GetConsentRequest {
         context: session.context(),
         name: name::full::<ConsentId>("consents", consent)?,
         reason: reading.reason,
     };
     let answer = ConsentServiceClient::new(session.channel()).get_consent(request).await?;
-    let consent = answer.into_inner().consent.ok_or_else(incomplete)?;
-    session.output.one(&json::of(MESSAGE, &consent))
+    answer.into_inner().consent.ok_or_else(incomplete)
 }
 
 async fn list(session: &Session, client: Option<&str>, reading: Reading) -> Result<(), CliError> {

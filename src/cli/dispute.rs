@@ -97,7 +97,8 @@ impl Dispute {
 }
 
 fn evidence(reference: String) -> Option<ledger::Evidence> {
-    Some(ledger::Evidence { reference }).filter(|evidence| !evidence.reference.is_empty())
+    Some(ledger::Evidence { reference, consent: None })
+        .filter(|evidence| !evidence.reference.is_empty())
 }
 
 impl Open {

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-mod import;
+pub(in crate::cli) mod import;
 mod retract;
 mod watch;
 

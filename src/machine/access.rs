@@ -8,11 +8,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    machine::state::{
-        State,
-        agency::{Agency, AgencyNumber},
-        agreement::{Agreement, Flow, Status},
-        record::{Groups, RecordRow, TypeNumber},
+    machine::{
+        rules::consent::word::{self, About, Closed},
+        state::{
+            State,
+            agency::{Agency, AgencyNumber},
+            agreement::{Agreement, Flow, Status},
+            record::{Groups, RecordRow, TypeNumber},
+        },
     },
     model::{
         id::{AgreementId, ClientId, ConsentId, FlowId, PolicyId},
@@ -110,8 +113,14 @@ pub enum Reason {
     ConsentRefused,
     /// The consent was withdrawn.
     ConsentWithdrawn,
+    /// The person who consented has no rights.
+    ConsentInvalid,
     /// The consent has ended.
     ConsentExpired,
+    /// Somebody else speaks for the client by now, and has not been asked.
+    ConsentInReview,
+    /// Those who speak for the client disagree, and the publisher has not decided.
+    ConsentContested,
     /// Policies of the publisher forbid it.
     PublisherPolicy(Vec<PolicyId>),
     /// Policies of the recipient forbid it.
@@ -135,7 +144,10 @@ impl Reason {
             Self::ConsentMissing => "CONSENT_MISSING",
             Self::ConsentRefused => "CONSENT_REFUSED",
             Self::ConsentWithdrawn => "CONSENT_WITHDRAWN",
+            Self::ConsentInvalid => "CONSENT_INVALID",
             Self::ConsentExpired => "CONSENT_EXPIRED",
+            Self::ConsentInReview => "CONSENT_IN_REVIEW",
+            Self::ConsentContested => "CONSENT_CONTESTED",
             Self::PublisherPolicy(_) => "PUBLISHER_POLICY",
             Self::RecipientPolicy(_) => "RECIPIENT_POLICY",
             Self::PolicyUnreadable => "POLICY_UNREADABLE",
@@ -343,41 +355,30 @@ fn gate(
     if flow.gate == i32::from(Gate::None) {
         return Ok(None);
     }
-    let covering = state.consents_of(question.client).filter(|(_, consent)| {
-        consent.publisher == question.publisher
-            && consent.record_type == question.record_type
-            && consent.groups.covers(group)
-            && consent.recipients.contains(&question.recipient)
-            // A refusal stands against every gate; a consent opens only the gate it was given for.
-            && (!consent.given || consent.gate == flow.gate)
-    });
-    // INVARIANT (last word): of everything that was said about this group and recipient, the last in ledger order
-    // counts, so a refusal or withdrawal outranks every consent before it.
-    let mut last: Option<(Position, Result<ConsentId, Reason>)> = None;
-    for (id, consent) in covering {
-        let said = match (consent.given, consent.expires_at) {
-            (false, _) => Err(Reason::ConsentRefused),
-            (true, Some(end)) if end <= question.now => Err(Reason::ConsentExpired),
-            (true, _) => Ok(id),
-        };
-        let event = match consent.withdrawn.get(&question.recipient) {
-            Some(position) => (*position, Err(Reason::ConsentWithdrawn)),
-            None => (consent.position, said),
-        };
-        if last.as_ref().is_none_or(|(position, _)| *position < event.0) {
-            last = Some(event);
-        }
-    }
-    match last {
-        Some((_, said)) => said.map(Some),
-        None => Err(Reason::ConsentMissing),
-    }
+    let about = About {
+        publisher: question.publisher,
+        recipient: question.recipient,
+        record_type: question.record_type,
+        group,
+        gate: flow.gate,
+        purpose: question.purpose,
+        now: question.now,
+    };
+    word::last(state, question.client, &about).map(Some).map_err(|closed| match closed {
+        Closed::Missing => Reason::ConsentMissing,
+        Closed::Refused => Reason::ConsentRefused,
+        Closed::Withdrawn => Reason::ConsentWithdrawn,
+        Closed::Invalid => Reason::ConsentInvalid,
+        Closed::Expired => Reason::ConsentExpired,
+        Closed::InReview => Reason::ConsentInReview,
+        Closed::Contested => Reason::ConsentContested,
+    })
 }
 
-/// When a consent ends by itself.
+/// When a consent ends by itself, or falls due for review.
 fn ends(state: &State, consent: Option<ConsentId>) -> UnixMillis {
     consent
-        .and_then(|id| state.tables.consents.get(&id)?.expires_at)
+        .and_then(|id| state.tables.consents.get(&id)?.ends_at())
         .unwrap_or(UnixMillis::new(u64::MAX))
 }
 

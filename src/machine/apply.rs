@@ -423,7 +423,9 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | AgreementCommand::End { .. } => true,
         },
         Kind::Consent(consent) => match consent {
-            ConsentCommand::Record { .. } => true,
+            ConsentCommand::Record { .. }
+            | ConsentCommand::Holder { .. }
+            | ConsentCommand::Resolve { .. } => true,
             ConsentCommand::Refuse { .. } | ConsentCommand::Withdraw { .. } => false,
         },
         Kind::Policy(_) => true,

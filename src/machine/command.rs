@@ -279,6 +279,8 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::RecordConsent(message) => Self::Consent(Consent::record(message)?),
             Pb::RefuseConsent(message) => Self::Consent(Consent::refuse(message)?),
             Pb::WithdrawConsent(message) => Self::Consent(Consent::withdraw(message)?),
+            Pb::RecordHolder(message) => Self::Consent(Consent::holder(message)?),
+            Pb::ResolveConsent(message) => Self::Consent(Consent::resolve(message)?),
             Pb::PutPolicy(message) => Self::Policy(Policy::put(message)?),
             Pb::RemovePolicy(message) => Self::Policy(Policy::remove(message)?),
             Pb::AddClient(message) => Self::Client(Client::add(message)?),

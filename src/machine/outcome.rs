@@ -11,7 +11,7 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, DisputeId, RecordId},
+        id::{AliasId, ConsentId, DisputeId, HolderId, RecordId},
     },
 };
 
@@ -56,6 +56,8 @@ pub enum Remembered {
     Consent(ConsentId),
     /// A dispute was opened.
     Dispute(DisputeId),
+    /// A person who may speak for a client, or must not, was recorded.
+    Holder(HolderId),
 }
 
 impl Receipt {
@@ -167,16 +169,30 @@ refusals! {
     NotSuspended "AGREEMENT_WRONG_STATE" "this party has not suspended its flows";
     /// No flow in force waits for such a consent: asking for it would be a sham.
     ConsentNotAsked "CONSENT_NOT_ASKED" "no flow in force waits for this consent; give the privacy notice instead and ask nothing";
-    /// The grantor has no known authority.
+    /// The grantor's authority is not stated.
     AuthorityMissing "CONSENT_NOT_VALID" "whoever speaks for the client needs authority that was seen or stated; record it or ask the client";
-    /// The grantor may not give this consent at the client's age.
-    GrantorNotCompetent "CONSENT_NOT_VALID" "the client speaks for itself from 12, or 16 where a statute asks a parent; record the right grantor";
+    /// The grantor's authority is recorded as not known.
+    AuthorityNotKnown "CONSENT_AUTHORITY_NOT_KNOWN" "nobody knows by what authority this person speaks; see a document, have it stated, or ask the client";
+    /// The grantor is recorded as a person without rights.
+    HolderWithoutRights "CONSENT_WITHOUT_RIGHTS" "this person is recorded as without rights; ask somebody who holds them, or the client";
+    /// The grantor may not give this consent: it is for the client to give, or for a parent.
+    GrantorNotCompetent "CONSENT_NOT_VALID" "the client speaks from 12, or once over school age where a statute asks a parent, unless assessed otherwise; record the right grantor";
+    /// From 16 somebody else speaks under an order or power alone.
+    MandateMissing "CONSENT_MANDATE_MISSING" "from 16 somebody else speaks only under an order or power; state the mandate, or ask the young person";
+    /// A parent consents where the child's view must be recorded, and it is not.
+    ViewMissing "CONSENT_VIEW_MISSING" "where a parent consents under the 2004 act the child's own view is recorded; ask the child and state it";
+    /// A milestone at which somebody else speaks is not stated, or cannot lie there.
+    ReviewMissing "CONSENT_REVIEW_MISSING" "state when somebody else will speak: the month of the 12th or 16th birthday, or the leaving date, as the age allows";
+    /// The milestone has come already.
+    ReviewPast "CONSENT_REVIEW_DUE" "the birthday's month or leaving date has come; ask whoever speaks for the client now";
     /// The dates of the consent contradict each other.
     ConsentDatesInvalid "INVALID_REQUEST" "a consent is given in the past and ends in the future";
     /// No such consent, or none that the caller may withdraw.
     ConsentUnknown "NOT_AVAILABLE" "there is no such consent of this agency";
     /// Nothing is left to withdraw.
     ConsentState "CONSENT_WRONG_STATE" "the consent has been withdrawn for all that is named; there is nothing left to withdraw";
+    /// The refusal is not one that can be decided about, or was decided about so already.
+    ResolutionState "CONSENT_WRONG_STATE" "only a refusal by somebody who spoke for the client is decided about, each way once; show it and see";
     /// The Cedar schema's version is not known.
     PolicySchemaUnknown "POLICY_SCHEMA_UNKNOWN" "the exchange does not know this version of the policy schema; write the policy for the version that GetLedger shows";
     /// The policy does not parse or validate.

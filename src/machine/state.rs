@@ -17,8 +17,8 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, KeyId, LedgerId,
-            PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, HolderId, KeyId,
+            LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -40,7 +40,7 @@ pub mod subscription;
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
-use consent::Consent;
+use consent::{Consent, Holder};
 use dispute::Dispute;
 use notice::Notice;
 use policy::Policy;
@@ -162,6 +162,8 @@ tables! {
     18 sweeps: u64 => Sweep;
     /// Which entries hold identifiers of a client, and whose.
     19 identities: (ClientId, Position) => AgencyNumber;
+    /// Persons who may speak for a client, or must not.
+    24 holders: HolderId => Holder;
     /// Versions of agreements that are not in table 4: earlier ones, and the one that may replace it.
     30 versions: (AgreementId, u32) => Agreement;
     /// What agencies are told, by whom it is for and a number that grows.
@@ -191,6 +193,10 @@ pub struct Indexes {
     pub flows: FlowsByPublisher,
     /// Consents of a client in ledger order.
     pub consents_by_client: BTreeSet<(ClientId, Position, ConsentId)>,
+    /// Ends and reviews of consents that have not come.
+    pub consent_ends: BTreeSet<(UnixMillis, ConsentId)>,
+    /// Persons who speak for a client.
+    pub holders_by_client: BTreeSet<(ClientId, HolderId)>,
     /// Aliases by whom and what they name.
     pub alias_of: BTreeMap<(AgencyNumber, ClientId, AliasKind), AliasId>,
     /// Records (first versions) by client.

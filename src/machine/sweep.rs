@@ -198,6 +198,7 @@ pub(super) fn drop_subscription(
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
     rules::agreement::deadlines(state, now, effects);
+    rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
 }

@@ -173,6 +173,8 @@ byte_id! {
     RecallId, "a recall id";
     /// One dispute about one record.
     DisputeId, "a dispute id";
+    /// A person who speaks for a client, or must not, as one agency recorded them.
+    HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.
     KeyId, "a key id";
     /// A caller's name for one request, a UUIDv7 (RFC 9562 §5.7).

@@ -40,6 +40,8 @@ pub const RECALLS_MAX: usize = 64;
 pub const DISPUTES_OPEN_MAX: usize = 32;
 /// Within what time a publisher answers a dispute, in milliseconds of ledger time: 28 days.
 pub const DISPUTE_ANSWER_MS: u64 = 28 * 24 * 3_600_000;
+/// The greatest number of persons that one agency records as speaking for one client.
+pub const HOLDERS_PER_CLIENT_MAX: usize = 16;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.
 pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;
 /// How many entries lie between two attestations.

@@ -315,6 +315,8 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::RecordConsent(_) => "record_consent",
         Kind::RefuseConsent(_) => "refuse_consent",
         Kind::WithdrawConsent(_) => "withdraw_consent",
+        Kind::RecordHolder(_) => "record_holder",
+        Kind::ResolveConsent(_) => "resolve_consent",
         Kind::PutPolicy(_) => "put_policy",
         Kind::RemovePolicy(_) => "remove_policy",
         Kind::AddClient(_) => "add_client",

@@ -235,7 +235,10 @@ fn reason(withheld: Withheld) -> pb::WithheldReason {
         Withheld::ConsentMissing => pb::WithheldReason::ConsentMissing,
         Withheld::ConsentRefused => pb::WithheldReason::ConsentRefused,
         Withheld::ConsentWithdrawn => pb::WithheldReason::ConsentWithdrawn,
+        Withheld::ConsentInvalid => pb::WithheldReason::ConsentInvalid,
         Withheld::ConsentExpired => pb::WithheldReason::ConsentExpired,
+        Withheld::ConsentInReview => pb::WithheldReason::ConsentInReview,
+        Withheld::ConsentContested => pb::WithheldReason::ConsentContested,
         Withheld::PublisherPolicy(_) => pb::WithheldReason::PublisherPolicy,
         Withheld::RecipientPolicy => pb::WithheldReason::RecipientPolicy,
     }

@@ -89,6 +89,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ConsentNotAsked
         | Reason::ConsentNotValid
         | Reason::ConsentWrongState
+        | Reason::ConsentAuthorityNotKnown
+        | Reason::ConsentWithoutRights
+        | Reason::ConsentMandateMissing
+        | Reason::ConsentViewMissing
+        | Reason::ConsentReviewMissing
+        | Reason::ConsentReviewDue
         | Reason::PolicySchemaUnknown
         | Reason::CaseloadWrongState
         | Reason::NotAPublisher
@@ -165,6 +171,23 @@ pub fn told(reason: Reason, message: &str) -> Status {
         Telling::Retry => unavailable(FAULT_RETRY),
         Telling::Message => stated(reason, message, "", ""),
     }
+}
+
+/// The same answer with more to say about what stands in the way: subjects and descriptions.
+pub fn with_preconditions(bare: &Status, more: &[(String, String)]) -> Status {
+    let mut details = bare.get_error_details();
+    let kind = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+    for (subject, description) in more {
+        details.add_precondition_failure_violation(kind.clone(), subject, description);
+    }
+    Status::with_error_details(bare.code(), bare.message(), details)
+}
+
+/// The reason that an answer names.
+pub fn reason_of(answer: &Status) -> Option<Reason> {
+    let details = answer.get_error_details();
+    let reason = details.error_info().map(|info| format!("REASON_{}", info.reason))?;
+    Reason::from_str_name(&reason)
 }
 
 /// There is nothing here for the caller: the same answer whatever the cause.

@@ -22,6 +22,12 @@ pub fn timestamp(at: UnixMillis) -> Timestamp {
     Timestamp { seconds, nanos: millis.saturating_mul(NANOS_PER_MILLI) }
 }
 
+/// The instant in words: RFC 3339, in UTC, to the millisecond.
+pub fn text(at: UnixMillis) -> String {
+    let millis = i64::try_from(at.millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).map(|at| format!("{at:.3}")).unwrap_or_default()
+}
+
 /// The instant of a timestamp, cut to the millisecond.
 ///
 /// # Errors

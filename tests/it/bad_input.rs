@@ -366,6 +366,7 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
             consent: bytes(&theirs.consent),
             recipients: Vec::new(),
             recall: true,
+            ..ledger::WithdrawConsent::default()
         }),
         evidence: None,
         validate_only: false,

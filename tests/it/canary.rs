@@ -276,7 +276,9 @@ impl Cast {
 
     /// Consents with evidence: given, refused, withdrawn.
     async fn consent(&mut self, place: &Place, client: &str) {
-        let evidence = || Some(ledger::Evidence { reference: EVIDENCE.to_owned() });
+        let evidence = || {
+            Some(ledger::Evidence { reference: EVIDENCE.to_owned(), ..ledger::Evidence::default() })
+        };
         let scope = Some(ledger::ConsentScope {
             client: alias(client).as_bytes().to_vec().into(),
             publisher: "council".to_owned(),
@@ -284,6 +286,7 @@ impl Cast {
             groups: vec!["core".to_owned(), "identity".to_owned()],
             recipients: vec!["college".to_owned()],
             gate: i32::from(ledger::Gate::DataProtectionConsent),
+            ..ledger::ConsentScope::default()
         });
         let act = Some(ledger::ConsentAct {
             grantor: i32::from(ledger::Grantor::Self_),
@@ -292,10 +295,15 @@ impl Cast {
             method: i32::from(ledger::ConsentMethod::Form),
             given_at_ms: place.clock.now().millis(),
             notice_digest: vec![1; 32].into(),
+            ..ledger::ConsentAct::default()
         });
         let mut service = ConsentServiceClient::new(self.council.channel.clone());
-        let record =
-            ledger::RecordConsent { scope: scope.clone(), act: act.clone(), expires_at_ms: 0 };
+        let record = ledger::RecordConsent {
+            scope: scope.clone(),
+            act: act.clone(),
+            expires_at_ms: 0,
+            ..ledger::RecordConsent::default()
+        };
         let id = self.council.request_id();
         let signature = self.council.signature(id, &Kind::RecordConsent(record.clone()));
         let request = pb::RecordConsentRequest {
@@ -330,6 +338,7 @@ impl Cast {
                 consent: consent.to_be_bytes().to_vec().into(),
                 recipients: Vec::new(),
                 recall: true,
+                ..ledger::WithdrawConsent::default()
             }),
             evidence: evidence(),
             validate_only: false,

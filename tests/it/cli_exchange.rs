@@ -344,3 +344,116 @@ fn a_record_is_corrected_disputed_retracted_and_its_recall_answered() {
     let forged = exchange.call(COUNCIL, &["recall", "verify", "certificate.txt", "--key", &other]);
     assert_eq!(forged.code, 5, "{}", forged.stderr);
 }
+
+const COLLEGE: &str = "glen-college";
+const NOTICE: &str = "a3f1b2c4d5e6f708192a3b4c5d6e7f80a3f1b2c4d5e6f708192a3b4c5d6e7f80";
+
+#[test]
+fn consents_are_imported_once_and_one_is_receipted_verified_exported_and_withdrawn() {
+    let exchange = Exchange::start(&PARTIES);
+    exchange.agree(&PARTIES.map(|(agency, _)| agency));
+    let header =
+        "local_id,said,group,recipient,gate,grantor,authority,view,age,leaves,turns-16,notice";
+    let row = |id: &str, who: &str| {
+        format!("{id},yes,core,{COLLEGE},data-protection-consent,{who},{NOTICE}\n")
+    };
+    let table = [
+        format!("{header}\n"),
+        row("one", "self,,,17,,"),
+        row("two", "parent,not-known,agrees,9,,"),
+        row("three", "self,,,old,,"),
+        format!("four,no,core,{COLLEGE},data-protection-consent,self,,,15,,,{NOTICE}\n"),
+    ];
+    fs::write(exchange.file("said.csv"), table.concat()).unwrap();
+    for _ in 0..2 {
+        let ran = exchange.call(COUNCIL, &["consent", "import", "said.csv"]);
+        assert_eq!((ran.code, &ran.json()["recorded"]), (5, &Value::from(2)), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("row 3: ") && ran.stderr.contains("CONSENT_AUTHORITY_NOT_KNOWN")
+        );
+        assert!(ran.stderr.contains("row 4: ") && ran.stderr.contains("--age"), "{}", ran.stderr);
+    }
+    let rejects = fs::read_to_string(exchange.file("said.csv.rejects.csv")).unwrap();
+    assert_eq!(rejects.lines().count(), 3, "{rejects}");
+    let listed = exchange.ok(COUNCIL, &["consent", "ls"]);
+    assert_eq!(listed.json().as_array().map(Vec::len), Some(2), "{}", listed.stdout);
+    let consent = listed.text("/1/name");
+
+    let receipt = exchange.ok(COUNCIL, &["consent", "receipt", &consent]).stdout;
+    fs::write(exchange.file("receipt.json"), &receipt).unwrap();
+    let verified = exchange.ok(COUNCIL, &["consent", "verify", "receipt.json"]);
+    assert_eq!(
+        (verified.text("/record"), verified.text("/state")),
+        (consent.clone(), "IN_FORCE".to_owned())
+    );
+    let key = verified.text("/key");
+    exchange.ok(COUNCIL, &["consent", "verify", "receipt.json", "--key", &key]);
+    fs::write(exchange.file("forged.json"), receipt.replace("IN_FORCE", "EXPIRED")).unwrap();
+    let forged = exchange.call(COUNCIL, &["consent", "verify", "forged.json", "--key", &key]);
+    assert_eq!(forged.code, 5, "{}", forged.stderr);
+
+    let exported = exchange.ok(COUNCIL, &["consent", "export", &consent, "--fhir"]);
+    assert_eq!(
+        (exported.text("/resourceType"), exported.text("/status")),
+        ("Consent".to_owned(), "active".to_owned())
+    );
+    exchange.ok(COUNCIL, &["consent", "withdraw", &consent, "--group", "core"]);
+    let exported = exchange.ok(COUNCIL, &["consent", "export", &consent, "--fhir"]);
+    assert_eq!(exported.text("/status"), "inactive");
+}
+
+#[test]
+fn who_speaks_for_a_client_is_recorded_and_a_dispute_is_decided() {
+    let exchange = Exchange::start(&PARTIES);
+    exchange.agree(&PARTIES.map(|(agency, _)| agency));
+    let added = exchange.ok(COUNCIL, &["caseload", "add-client", "--local-id", "one"]);
+    let client = added.text("/client");
+    let add =
+        ["consent", "holder", "add", "--client", &client, "--grantor-name", "Ailsa Larkfield"];
+    let mother = exchange.ok(COUNCIL, &add).text("/name");
+    let father = exchange.ok(COUNCIL, &add).text("/name");
+    let said = |word: &str, holder: &str| {
+        let arguments = [
+            "consent",
+            word,
+            "--client",
+            &client,
+            "--group",
+            "core",
+            "--recipient",
+            COLLEGE,
+            "--gate",
+            "data-protection-consent",
+            "--grantor",
+            "parent",
+            "--authority",
+            "seen",
+            "--view",
+            "agrees",
+            "--age",
+            "3",
+            "--turns-12",
+            "2099-01",
+            "--notice",
+            NOTICE,
+            "--holder",
+            holder,
+        ];
+        exchange.call(COUNCIL, &arguments)
+    };
+    let unlikely = said("record", &mother);
+    assert_eq!(unlikely.code, 6);
+    assert!(unlikely.stderr.contains("CONSENT_REVIEW_MISSING"), "{}", unlikely.stderr);
+    let refused = said("refuse", &father);
+    assert_eq!(refused.code, 0, "{}", refused.stderr);
+    let name = refused.text("/name");
+    let resolve = ["--resolution", "set-aside", "--ground", "best-interests", "--view", "agrees"];
+    let resolved =
+        exchange.ok(COUNCIL, &[&["consent", "resolve", name.as_str()][..], &resolve].concat());
+    assert_eq!(resolved.text("/state"), "set-aside");
+    let set = ["consent", "holder", "set", &father, "--client", &client, "--without-rights"];
+    exchange.ok(COUNCIL, &set);
+    assert!(said("refuse", &father).stderr.contains("CONSENT_WITHOUT_RIGHTS"));
+    let people = exchange.ok(COUNCIL, &["consent", "holder", "ls", "--client", &client]).json();
+    assert_eq!(people.as_array().map(Vec::len), Some(2));
+}

@@ -37,7 +37,7 @@ const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
     16..=22,
     32..=36,
     48..=54,
-    64..=66,
+    64..=68,
     80..=81,
     96..=99,
     112..=113,
@@ -152,6 +152,7 @@ fn consent(world: &mut World, alias: &[u8]) -> Vec<u8> {
         groups: owned(&["core", "support-needs"]),
         recipients: owned(&["college"]),
         gate: i32::from(pb::Gate::DataProtectionConsent),
+        ..pb::ConsentScope::default()
     });
     let act = Some(pb::ConsentAct {
         grantor: i32::from(pb::Grantor::Self_),
@@ -160,11 +161,45 @@ fn consent(world: &mut World, alias: &[u8]) -> Vec<u8> {
         method: i32::from(pb::ConsentMethod::Form),
         given_at_ms: world.now_ms(),
         notice_digest: digest("notice"),
+        ..pb::ConsentAct::default()
     });
     let refuse = pb::RefuseConsent { scope: scope.clone(), act: act.clone() };
     let _refused = sharing(world, "council", Kind::RefuseConsent(refuse));
-    let kind = Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 });
+    disputed(world, alias, (scope.clone(), act.clone()));
+    let kind = Kind::RecordConsent(pb::RecordConsent {
+        scope,
+        act,
+        expires_at_ms: 0,
+        ..pb::RecordConsent::default()
+    });
     consent_of(sharing(world, "council", kind)).as_bytes().to_vec()
+}
+
+/// A person without rights, and a refusal in the client's name that the council sets aside.
+fn disputed(
+    world: &mut World,
+    alias: &[u8],
+    (scope, act): (Option<pb::ConsentScope>, Option<pb::ConsentAct>),
+) {
+    let standing = i32::from(pb::Standing::WithoutRights);
+    let holder = pb::RecordHolder { client: alias.to_vec().into(), standing, ..Default::default() };
+    let _recorded = sharing(world, "council", Kind::RecordHolder(holder));
+    let act = act.map(|act| pb::ConsentAct {
+        grantor: i32::from(pb::Grantor::Representative),
+        authority: i32::from(pb::Authority::Seen),
+        mandate: i32::from(pb::Mandate::GuardianshipOrder),
+        competence: i32::from(pb::Competence::Incapable),
+        ..act
+    });
+    let refuse = Kind::RefuseConsent(pb::RefuseConsent { scope, act });
+    let refusal = consent_of(sharing(world, "council", refuse));
+    let resolve = pb::ResolveConsent {
+        refusal: refusal.as_bytes().to_vec().into(),
+        resolution: i32::from(pb::Resolution::SetAside),
+        ground: i32::from(pb::ResolutionGround::BestInterests),
+        view: i32::from(pb::ClientView::Agrees),
+    };
+    let _resolved = sharing(world, "council", Kind::ResolveConsent(resolve));
 }
 
 fn publish(world: &mut World, alias: &[u8], supersedes: &[u8]) -> Vec<u8> {
@@ -263,7 +298,11 @@ fn stops(world: &mut World, consent: Vec<u8>) {
         (By::Operator, Kind::ActivateRules(pb::ActivateRules { version: 1 })),
         (By::Node, Kind::Attest(attest)),
         (By::Agency("council"), {
-            Kind::WithdrawConsent(pb::WithdrawConsent { consent, recipients, recall: false })
+            Kind::WithdrawConsent(pb::WithdrawConsent {
+                consent,
+                recipients,
+                ..pb::WithdrawConsent::default()
+            })
         }),
         (By::Agency("charity"), Kind::EndCaseload(end)),
         (By::Agency("charity"), {
@@ -302,6 +341,7 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Client(alias))) => format!("client {alias}"),
         Ok(Receipt::Answer(Remembered::Consent(consent))) => format!("consent {consent}"),
         Ok(Receipt::Answer(Remembered::Dispute(dispute))) => format!("dispute {dispute}"),
+        Ok(Receipt::Answer(Remembered::Holder(holder))) => format!("holder {holder}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

@@ -374,6 +374,7 @@ impl Agency {
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
             recipients: recipients.iter().map(|agency| agency.id.to_string()).collect(),
             gate: i32::from(pb::Gate::DataProtectionConsent),
+            ..pb::ConsentScope::default()
         };
         let act = pb::ConsentAct {
             grantor: i32::from(pb::Grantor::Self_),
@@ -382,8 +383,14 @@ impl Agency {
             method: i32::from(pb::ConsentMethod::Form),
             given_at_ms: self.clock.now().millis(),
             notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
+            ..pb::ConsentAct::default()
         };
-        let record = pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
+        let record = pb::RecordConsent {
+            scope: Some(scope),
+            act: Some(act),
+            expires_at_ms: 0,
+            ..pb::RecordConsent::default()
+        };
         let receipt = self.submit(Kind::RecordConsent(record)).await?;
         let Receipt::Answer(Remembered::Consent(consent)) = receipt else {
             unreachable!("not a consent: {receipt:?}")
@@ -394,7 +401,11 @@ impl Agency {
     /// Withdraws a consent for every recipient.
     pub(crate) async fn withdraw(&self, consent: ConsentId) {
         let consent = consent.as_bytes().to_vec().into();
-        let withdraw = pb::WithdrawConsent { consent, recipients: Vec::new(), recall: false };
+        let withdraw = pb::WithdrawConsent {
+            consent,
+            recipients: Vec::new(),
+            ..pb::WithdrawConsent::default()
+        };
         self.submit(Kind::WithdrawConsent(withdraw)).await.unwrap();
     }
 }

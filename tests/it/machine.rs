@@ -7,6 +7,8 @@ mod agreement_preview;
 mod agreement_time;
 mod client;
 mod consent;
+mod consent_dispute;
+mod consent_review;
 mod policy;
 mod policy_survey;
 pub(crate) mod recall;

@@ -61,6 +61,7 @@ fn wishes(victim: &Victim, hash: &Bytes) -> Vec<(&'static str, Kind)> {
         groups: vec!["core".to_owned()],
         recipients: vec!["college".to_owned()],
         gate: i32::from(ledger::Gate::DataProtectionConsent),
+        ..ledger::ConsentScope::default()
     };
     let act = ledger::ConsentAct {
         grantor: i32::from(ledger::Grantor::Self_),
@@ -69,8 +70,14 @@ fn wishes(victim: &Victim, hash: &Bytes) -> Vec<(&'static str, Kind)> {
         method: i32::from(ledger::ConsentMethod::Form),
         given_at_ms: NOW.millis(),
         notice_digest: vec![1; 32].into(),
+        ..ledger::ConsentAct::default()
     };
-    let record = ledger::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 };
+    let record = ledger::RecordConsent {
+        scope: Some(scope),
+        act: Some(act),
+        expires_at_ms: 0,
+        ..ledger::RecordConsent::default()
+    };
     let confirm = ledger::ConfirmCaseload {
         client: client.as_bytes().to_vec().into(),
         agency: "college".to_owned(),

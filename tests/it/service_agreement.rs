@@ -67,7 +67,10 @@ async fn draft(
             agreement: LEAVERS.to_owned(),
             content: Some(content),
         }),
-        evidence: Some(ledger::Evidence { reference: "minutes of May".to_owned() }),
+        evidence: Some(ledger::Evidence {
+            reference: "minutes of May".to_owned(),
+            ..ledger::Evidence::default()
+        }),
         validate_only: false,
         texts: Some(example::texts()),
     };
@@ -103,7 +106,10 @@ async fn approve(
         signature: served.signature(party, &request_id, &kind),
         request_id,
         approve: Some(approve),
-        evidence: Some(ledger::Evidence { reference: "scheme of delegation 4.2".to_owned() }),
+        evidence: Some(ledger::Evidence {
+            reference: "scheme of delegation 4.2".to_owned(),
+            consent: None,
+        }),
         validate_only: false,
     };
     Ok(party.agreements().approve_agreement(request).await?.into_inner().agreement.unwrap())

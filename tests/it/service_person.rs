@@ -14,7 +14,7 @@ use crate::{
 const SERVICE: i32 = 1;
 
 /// A council that publishes to a college by consent, for clients whom the college serves.
-async fn partners(served: &Served) -> (Party, Party) {
+pub(crate) async fn partners(served: &Served) -> (Party, Party) {
     let council = served.agency("inverclyde-council", AgencyKind::Council).await;
     let college = served.agency("glen-college", AgencyKind::College).await;
     let flow = by_consent(&council, &college);
@@ -23,7 +23,7 @@ async fn partners(served: &Served) -> (Party, Party) {
 }
 
 /// Makes the person known to a party, and gives the party's own name.
-async fn client(served: &Served, party: &Party, local_id: &str) -> String {
+pub(crate) async fn client(served: &Served, party: &Party, local_id: &str) -> String {
     let identifiers = ledger::Identifiers { local_id: local_id.to_owned(), scn: String::new() };
     let request = pb::AddClientRequest {
         context: context(),
@@ -34,13 +34,13 @@ async fn client(served: &Served, party: &Party, local_id: &str) -> String {
     party.caseloads().add_client(request).await.unwrap().into_inner().client
 }
 
-fn alias(name: &str) -> bytes::Bytes {
+pub(crate) fn alias(name: &str) -> bytes::Bytes {
     let digits = name.strip_prefix("clients/").unwrap();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.as_bytes().chunks_exact(2).map(byte).collect::<Vec<_>>().into()
 }
 
-fn scope(client: &str) -> ledger::ConsentScope {
+pub(crate) fn scope(client: &str) -> ledger::ConsentScope {
     ledger::ConsentScope {
         client: alias(client),
         publisher: "inverclyde-council".to_owned(),
@@ -48,10 +48,11 @@ fn scope(client: &str) -> ledger::ConsentScope {
         groups: vec!["core".to_owned()],
         recipients: vec!["glen-college".to_owned()],
         gate: i32::from(ledger::Gate::DataProtectionConsent),
+        ..ledger::ConsentScope::default()
     }
 }
 
-fn act() -> ledger::ConsentAct {
+pub(crate) fn act() -> ledger::ConsentAct {
     ledger::ConsentAct {
         grantor: i32::from(ledger::Grantor::Self_),
         authority: 0,
@@ -59,15 +60,21 @@ fn act() -> ledger::ConsentAct {
         method: i32::from(ledger::ConsentMethod::Form),
         given_at_ms: NOW.millis(),
         notice_digest: vec![5; 32].into(),
+        ..ledger::ConsentAct::default()
     }
 }
 
-async fn consent(
+pub(crate) async fn consent(
     served: &Served,
     party: &Party,
     scope: ledger::ConsentScope,
 ) -> Result<pb::Consent, Status> {
-    let record = ledger::RecordConsent { scope: Some(scope), act: Some(act()), expires_at_ms: 0 };
+    let record = ledger::RecordConsent {
+        scope: Some(scope),
+        act: Some(act()),
+        expires_at_ms: 0,
+        ..ledger::RecordConsent::default()
+    };
     let request_id = served.request_id();
     let kind = Kind::RecordConsent(record.clone());
     let request = pb::RecordConsentRequest {
@@ -75,22 +82,33 @@ async fn consent(
         signature: served.signature(party, &request_id, &kind),
         request_id,
         record: Some(record),
-        evidence: Some(ledger::Evidence { reference: "file 7".to_owned() }),
+        evidence: Some(ledger::Evidence {
+            reference: "file 7".to_owned(),
+            ..ledger::Evidence::default()
+        }),
         validate_only: false,
     };
     Ok(party.consents().record_consent(request).await?.into_inner().consent.unwrap())
 }
 
-fn get_consent(name: &str) -> pb::GetConsentRequest {
+pub(crate) fn get_consent(name: &str) -> pb::GetConsentRequest {
     pb::GetConsentRequest { context: context(), name: name.to_owned(), reason: SERVICE }
 }
 
-async fn withdraw(served: &Served, party: &Party, name: &str) -> Result<pb::Consent, Status> {
+pub(crate) async fn withdraw(
+    served: &Served,
+    party: &Party,
+    name: &str,
+) -> Result<pb::Consent, Status> {
     let consent = alias(&name.replace("consents/", "clients/"));
     let request = pb::WithdrawConsentRequest {
         context: context(),
         request_id: served.request_id(),
-        withdraw: Some(ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: false }),
+        withdraw: Some(ledger::WithdrawConsent {
+            consent,
+            recipients: Vec::new(),
+            ..ledger::WithdrawConsent::default()
+        }),
         evidence: None,
         validate_only: false,
     };
@@ -105,7 +123,9 @@ async fn a_consent_is_recorded_shown_withdrawn_and_superseded() {
     let first = consent(&served, &council, scope(&person)).await.unwrap();
     assert_eq!((first.kind(), first.state()), (ConsentKind::Consent, ConsentState::InForce));
     assert_eq!(first.client, person);
-    assert_eq!((&first.scope, &first.act), (&Some(scope(&person)), &Some(act())));
+    let purposes = vec![i32::from(ledger::Purpose::SchoolLeaverTransition)];
+    let named = ledger::ConsentScope { purposes, ..scope(&person) };
+    assert_eq!((&first.scope, &first.act), (&Some(named), &Some(act())));
     let second = consent(&served, &council, scope(&person)).await.unwrap();
     let mut consents = council.consents();
     let shown = consents.get_consent(get_consent(&first.name)).await.unwrap().into_inner();

@@ -139,7 +139,12 @@ async fn pull(agency: &Agency) -> pb::PullRecordsResponse {
 /// Withdraws a consent over the network and asks for everything back.
 async fn withdraw_and_recall(agency: &Agency, consent: ConsentId) {
     let consent = consent.as_bytes().to_vec().into();
-    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: true };
+    let withdraw = ledger::WithdrawConsent {
+        consent,
+        recipients: Vec::new(),
+        recall: true,
+        groups: Vec::new(),
+    };
     let request = pb::WithdrawConsentRequest {
         context: context(),
         request_id: agency.request(),
@@ -472,7 +477,7 @@ async fn a_dispute_is_opened_answered_and_seen_by_both_sides_alone() {
                 field: field.to_owned(),
                 reason: i32::from(DisputeReason::OutOfDate),
             }),
-            evidence: Some(ledger::Evidence { reference: "file 17".to_owned() }),
+            evidence: Some(ledger::Evidence { reference: "file 17".to_owned(), consent: None }),
             validate_only: false,
         };
         async move { stub.open_dispute(request).await.map(|a| a.into_inner().dispute.unwrap()) }

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod calls;
+mod consents;
 mod worlds;
 
 use calls::{Call, Pool};

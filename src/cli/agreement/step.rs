@@ -130,7 +130,7 @@ impl Approval {
                 request_id: request_text(request),
                 approve: Some(approve),
                 signature,
-                evidence: Some(ledger::Evidence { reference: evidence })
+                evidence: Some(ledger::Evidence { reference: evidence, consent: None })
                     .filter(|evidence| !evidence.reference.is_empty()),
                 validate_only: step.change.validate_only,
             })

@@ -111,6 +111,10 @@ pub struct Said {
     pub speaker: Speaker,
     /// The young person's age then, in whole years.
     pub age_years: u8,
+    /// The sixteenth birthday.
+    pub sixteen: Date,
+    /// The leaving date.
+    pub leaves: Date,
 }
 
 /// What was said about sharing with an agency.

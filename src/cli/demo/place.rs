@@ -90,7 +90,7 @@ impl Place {
 }
 
 fn said_row(said: &Said) -> Vec<String> {
-    let Said { local_id, scn, word, moment, speaker, age_years } = said;
+    let Said { local_id, scn, word, moment, speaker, age_years, .. } = said;
     let word = match word {
         Word::Yes => "yes",
         Word::No => "no",

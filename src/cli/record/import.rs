@@ -27,10 +27,10 @@ use crate::{
     record::registry::{EdgeContext, RecordType},
 };
 
-mod begin;
+pub(in crate::cli) mod begin;
 mod publish;
-mod rejects;
-mod rows;
+pub(in crate::cli) mod rejects;
+pub(in crate::cli) mod rows;
 
 use begin::Begun;
 use rejects::Rejects;
@@ -200,7 +200,7 @@ fn valid(row: &Row, record_type: &RecordType, context: &EdgeContext) -> Result<(
 }
 
 /// The path of the file with a suffix after its whole name. It has a directory, even if the file's was left out.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(in crate::cli) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     if file.parent().is_some_and(|directory| directory.as_os_str().is_empty()) {

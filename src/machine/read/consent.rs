@@ -1,23 +1,31 @@
-//! Consents and refusals, as the agency that recorded them sees them.
+//! Consents and refusals, as the agency that recorded them sees them; and those who speak for a client.
 //!
+//! The owner of the records also sees what others refused in a client's name about them, if it knows the client: it is the
+//! one that decides between those who disagree.
 //! INVARIANT (own word): whether a consent is superseded is told from what the viewer may know: what it recorded itself,
 //! and about its own records everything.
+
+use std::collections::BTreeSet;
 
 use crate::{
     machine::{
         read::{Page, Viewer},
+        rules::consent::word,
         state::{
             State,
             agency::AgencyNumber,
             client::AliasKind,
-            consent::Consent,
+            consent::{Consent, Holder, Withdrawal},
             record::{Groups, RecordType},
         },
     },
     model::{
-        id::{AgencyId, AliasId, ClientId, ConsentId},
+        id::{
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, FlowId, HolderId, RecordTypeName,
+        },
         order::{Position, UnixMillis},
     },
+    pb::ledger::v1 as pb,
 };
 
 /// One consent or refusal.
@@ -35,8 +43,10 @@ pub struct View<'a> {
     pub record_type: &'a RecordType,
     /// Who may, or may not, receive.
     pub recipients: Vec<&'a AgencyId>,
-    /// For whom it was withdrawn.
+    /// For whom all of it was withdrawn.
     pub withdrawn: Vec<&'a AgencyId>,
+    /// What was withdrawn, by whom: agency, recipients, and the withdrawal itself.
+    pub withdrawals: Vec<(&'a AgencyId, Vec<&'a AgencyId>, &'a Withdrawal)>,
     /// Where it stands at the time.
     pub stands: Stands,
 }
@@ -52,6 +62,97 @@ pub enum Stands {
     Expired,
     /// Later words have taken its place for everything in its scope.
     Superseded,
+    /// Somebody else speaks for the client by now: nothing leaves by it until it is renewed.
+    InReview,
+    /// The person who gave it holds no rights.
+    Invalid,
+    /// Another who speaks for the client says otherwise, and the owner of the records has not decided.
+    Contested,
+    /// A refusal that the owner of the records set aside.
+    SetAside,
+}
+
+/// A person who speaks for a client, or must not.
+#[derive(Clone, Copy, Debug)]
+pub struct HolderView<'a> {
+    /// The id.
+    pub id: HolderId,
+    /// The row.
+    pub holder: &'a Holder,
+    /// The client, by the viewer's name.
+    pub client: AliasId,
+}
+
+/// A flow that shares without consent what somebody would be asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The flow.
+    pub flow: FlowId,
+    /// Who receives.
+    pub recipient: AgencyId,
+    /// `LawfulBasis`.
+    pub basis: i32,
+    /// `LegalPower`.
+    pub power: i32,
+}
+
+/// The flows in force between `publisher` and each of `recipients` whose gate is none, as far as the viewer is at one of
+/// their ends: whose notice is to be given where a consent would be a sham.
+pub fn notices(
+    state: &State,
+    viewer: Viewer,
+    (publisher, record_type): (&AgencyId, &RecordTypeName),
+    recipients: &BTreeSet<AgencyId>,
+    now: UnixMillis,
+) -> Vec<Notice> {
+    let ends = || {
+        let publisher = state.agency_number(publisher)?;
+        Some((viewer.agency()?, publisher, state.type_number(record_type)?))
+    };
+    let Some((viewer, publisher, record_type)) = ends() else { return Vec::new() };
+    let mut found = Vec::new();
+    for id in recipients {
+        let Some(recipient) = state.agency_number(id) else { continue };
+        if viewer != publisher && viewer != recipient {
+            continue;
+        }
+        for (agreement, place) in state.flows_between((publisher, record_type, recipient)) {
+            let Some(row) = state.tables().agreements.get(agreement) else { continue };
+            let flow = row.flows.get(usize::from(place)).filter(|_| now < row.expires_at);
+            if let Some(flow) = flow.filter(|flow| flow.gate == i32::from(pb::Gate::None)) {
+                found.push(Notice {
+                    agreement: agreement.clone(),
+                    flow: flow.id.clone(),
+                    recipient: id.clone(),
+                    basis: flow.basis,
+                    power: flow.legal_power,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// One person whom the viewer recorded.
+pub fn holder(state: &State, viewer: Viewer, id: HolderId) -> Option<HolderView<'_>> {
+    let viewer = viewer.agency()?;
+    let holder = state.tables().holders.get(&id).filter(|row| row.recorder == viewer)?;
+    let client = state.alias(viewer, holder.client, AliasKind::Own)?;
+    Some(HolderView { id, holder, client })
+}
+
+/// The persons whom the viewer recorded about one client: at most `HOLDERS_PER_CLIENT_MAX`. None for a client whom it
+/// does not know.
+pub fn holders(state: &State, viewer: Viewer, client: AliasId) -> Vec<HolderView<'_>> {
+    let Some((viewer, known)) =
+        viewer.agency().and_then(|viewer| Some((viewer, state.own_client(viewer, client)?)))
+    else {
+        return Vec::new();
+    };
+    let own = state.holders_of(known).filter(|(_, holder)| holder.recorder == viewer);
+    own.map(|(id, holder)| HolderView { id, holder, client }).collect()
 }
 
 /// One consent that the viewer recorded.
@@ -79,12 +180,19 @@ pub fn list(
         None => state.tables().consents.iter().map(|(id, consent)| (*id, consent)).collect(),
     };
     own.retain(|(_, consent)| {
-        consent.recorder == viewer && before.is_none_or(|before| consent.position < before)
+        visible(state, viewer, consent) && before.is_none_or(|before| consent.position < before)
     });
     own.sort_by_key(|(_, consent)| std::cmp::Reverse(consent.position));
     let rows =
         own.into_iter().filter_map(|row| Some((row.1.position, view(state, viewer, row, now)?)));
     Page::of(rows, rows_max)
+}
+
+/// Whether the viewer recorded it, or it is a refusal in a client's name about the viewer's own records.
+fn visible(state: &State, viewer: AgencyNumber, consent: &Consent) -> bool {
+    let in_the_name = !consent.given && consent.act.grantor != i32::from(pb::Grantor::Self_);
+    let owned = consent.publisher == viewer && state.knows(viewer, consent.client);
+    consent.recorder == viewer || (in_the_name && owned)
 }
 
 fn view<'a>(
@@ -93,7 +201,7 @@ fn view<'a>(
     (id, consent): (ConsentId, &'a Consent),
     now: UnixMillis,
 ) -> Option<View<'a>> {
-    if consent.recorder != viewer {
+    if !visible(state, viewer, consent) {
         return None;
     }
     let id_of = |number: &AgencyNumber| Some(&state.agency(*number)?.id);
@@ -104,23 +212,50 @@ fn view<'a>(
         publisher: id_of(&consent.publisher)?,
         record_type: state.record_type(consent.record_type)?,
         recipients: consent.recipients.iter().filter_map(id_of).collect(),
-        withdrawn: consent.withdrawn.keys().filter_map(id_of).collect(),
+        withdrawn: consent
+            .recipients
+            .iter()
+            .filter(|recipient| consent.withdrawn(**recipient, consent.groups).is_some())
+            .filter_map(id_of)
+            .collect(),
+        withdrawals: consent
+            .withdrawals
+            .iter()
+            .filter_map(|withdrawal| {
+                let recipients = withdrawal.recipients.iter().filter_map(id_of).collect();
+                Some((id_of(&withdrawal.by)?, recipients, withdrawal))
+            })
+            .collect(),
         stands: stands(state, viewer, consent, now),
     })
 }
 
 fn stands(state: &State, viewer: AgencyNumber, consent: &Consent, now: UnixMillis) -> Stands {
-    if consent.recipients.iter().all(|recipient| consent.withdrawn.contains_key(recipient)) {
+    let over = |end: UnixMillis| end <= now;
+    let left = |recipient: &&AgencyNumber| consent.withdrawn(**recipient, consent.groups).is_none();
+    if consent.set_aside() {
+        return Stands::SetAside;
+    }
+    if !consent.recipients.iter().any(|recipient| left(&recipient)) {
         return Stands::Withdrawn;
     }
-    if consent.expires_at.is_some_and(|end| end <= now) {
+    if consent.invalid.is_some() {
+        return Stands::Invalid;
+    }
+    if consent.expires_at.is_some_and(over) {
         return Stands::Expired;
     }
-    let left = consent.recipients.iter().filter(|agency| !consent.withdrawn.contains_key(agency));
-    let replaced = left.into_iter().all(|recipient| {
+    // Told to the owner of the records alone: it decides, and may know what was said about them.
+    if consent.publisher == viewer && word::contested(state, consent) {
+        return Stands::Contested;
+    }
+    let replaced = consent.recipients.iter().filter(left).all(|recipient| {
         later_words(state, viewer, consent.client, (consent, *recipient)).covers(consent.groups)
     });
-    if replaced { Stands::Superseded } else { Stands::InForce }
+    if replaced {
+        return Stands::Superseded;
+    }
+    if consent.review.is_some_and(|(at, _)| over(at)) { Stands::InReview } else { Stands::InForce }
 }
 
 /// The groups about which something was said later for one recipient, as far as the viewer may know.

@@ -111,8 +111,14 @@ pub enum Withheld {
     ConsentRefused,
     /// Consent was withdrawn.
     ConsentWithdrawn,
+    /// The person who consented has no rights.
+    ConsentInvalid,
     /// Consent has ended.
     ConsentExpired,
+    /// Somebody else speaks for the client by now.
+    ConsentInReview,
+    /// Those who speak for the client disagree.
+    ConsentContested,
     /// Policies of the publisher's forbid it, or one could not be evaluated.
     PublisherPolicy(Vec<PolicyId>),
     /// A policy of the recipient's forbids it.
@@ -305,7 +311,10 @@ fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
         Reason::ConsentMissing => Withheld::ConsentMissing,
         Reason::ConsentRefused => Withheld::ConsentRefused,
         Reason::ConsentWithdrawn => Withheld::ConsentWithdrawn,
+        Reason::ConsentInvalid => Withheld::ConsentInvalid,
         Reason::ConsentExpired => Withheld::ConsentExpired,
+        Reason::ConsentInReview => Withheld::ConsentInReview,
+        Reason::ConsentContested => Withheld::ConsentContested,
         Reason::PublisherPolicy(policies) => Withheld::PublisherPolicy(policies.clone()),
         // Which of the recipient's policies it is, is the recipient's affair.
         Reason::RecipientPolicy(_) => Withheld::RecipientPolicy,

@@ -75,7 +75,9 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
                 let id = ConsentId::derived(&derived_from("concordat.consent.v1", state, asked));
                 vec![Resource::Consent(id), Resource::Client(scope.client)]
             }
-            ConsentCommand::Withdraw { consent, .. } => vec![Resource::Consent(*consent)],
+            ConsentCommand::Withdraw { consent, .. }
+            | ConsentCommand::Resolve { refusal: consent, .. } => vec![Resource::Consent(*consent)],
+            ConsentCommand::Holder { client, .. } => vec![Resource::Client(*client)],
         },
         Kind::Policy(PolicyCommand::Put { policy, .. } | PolicyCommand::Remove { policy }) => {
             vec![Resource::Policy(own.clone(), policy.clone())]

@@ -194,7 +194,7 @@ pub(super) fn flows_in_force(
     (publisher, record_type, recipient): (AgencyNumber, TypeNumber, AgencyNumber),
     now: UnixMillis,
     suspended: bool,
-) -> impl Iterator<Item = &Flow> {
+) -> impl Iterator<Item = (&Agreement, &Flow)> {
     state.flows_between((publisher, record_type, recipient)).filter_map(move |(id, place)| {
         let agreement = state.tables.agreements.get(id)?;
         let held =
@@ -204,7 +204,7 @@ pub(super) fn flows_in_force(
             && now < agreement.flow_until(flow)
             && !flow.statistics_only
             && (suspended || !held);
-        open.then_some(flow)
+        open.then_some((agreement, flow))
     })
 }
 

@@ -50,7 +50,7 @@ pub(in crate::machine) fn decide(
             let (claimant, client, case) = claim(state, caller, *client, agency)?;
             let served = state.tables.types.iter().any(|(record_type, _)| {
                 flows_in_force(state, (caller, *record_type, claimant), context.now, false)
-                    .any(|flow| flow.caseload_confirmed)
+                    .any(|(_, flow)| flow.caseload_confirmed)
             });
             if !served || claimant == caller {
                 return Err(Refusal::NotAvailable);

@@ -2,16 +2,15 @@
 //!
 //! INVARIANT (no sham): a consent is recorded only if, for every recipient it names, a flow in force from the publisher
 //! waits for this kind of consent (`asked`). Where sharing happens anyway nobody asks (GIRFEC Practice Guidance 4).
+//! INVARIANT (purpose): it opens flows of the purposes that waited for it and of no other, whatever is agreed later.
 //!
-//! Who may give it. The client speaks for itself from 12 (DPA 2018 s.208), or, where the 2004 Act's section 13 asks, from
-//! 16: until then a parent consents. That section speaks of school age, which whole years cannot tell better. From that
-//! age nobody else gives it but a representative whose authority was seen; before it a parent or representative whose
-//! authority was seen or stated. The presumption at 12 is rebuttable; what rebuts it is the seen authority of a
-//! representative. A client may refuse at any age, and a refusal may be recorded while the flow is suspended.
+//! Who may give it is decided in `consent/grantor.rs`, what counts of everything that was said in `consent/word.rs`, and
+//! disputes between those who speak for a client in `consent/holder.rs`. A client may refuse at any age, and a refusal
+//! may be recorded while the flow is suspended.
 //!
 //! A refusal is not withdrawn: that would widen. A later consent takes its place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
     machine::{
@@ -22,23 +21,23 @@ use crate::{
         state::{
             State,
             agency::AgencyNumber,
-            consent::Consent,
+            agreement::Flow,
+            consent::{ActRow, Consent, Holder, Withdrawal},
             record::{Groups, TypeNumber},
         },
         sweep,
     },
     model::{
-        id::{AgencyId, ConsentId},
+        id::{AgencyId, ConsentId, GroupName, HolderId},
         limit,
         order::UnixMillis,
     },
-    pb::ledger::v1::{Authority, Gate, Grantor},
 };
 
-/// The age from which a client speaks for itself under data protection law, in whole years. Source: DPA 2018 s.208.
-const SPEAKS_FROM_YEARS: u32 = 12;
-/// The age from which a young person consents under the 2004 Act's section 13, in whole years.
-const SPEAKS_FROM_STATUTORY_YEARS: u32 = 16;
+mod grantor;
+mod holder;
+pub(in crate::machine) mod word;
+
 /// No consent is older than this: 1990-01-01.
 const GIVEN_AT_MIN: UnixMillis = UnixMillis::new(631_152_000_000);
 
@@ -47,6 +46,8 @@ const GIVEN_AT_MIN: UnixMillis = UnixMillis::new(631_152_000_000);
 pub(in crate::machine) enum Change {
     Record(ConsentId, Box<Consent>),
     Withdraw { id: ConsentId, row: Box<Consent>, recall: bool },
+    Holder(HolderId, Holder),
+    Resolve(ConsentId, Box<Consent>),
 }
 
 pub(in crate::machine) fn decide(
@@ -55,23 +56,31 @@ pub(in crate::machine) fn decide(
     command: &ConsentCommand,
 ) -> Result<Change, Refusal> {
     match command {
-        ConsentCommand::Record { scope, act, expires_at } => {
+        ConsentCommand::Record { scope, act, expires_at, renews } => {
             let asked = asked(state, context, scope, true)?;
-            competent(scope.gate, act)?;
             dates(context.now, act, *expires_at)?;
-            record(state, context, (scope, act), asked, Said::Given { expires_at: *expires_at })
+            let review = grantor::may_give(scope.gate, act, context.now)?;
+            let said = Said::Given { expires_at: *expires_at, review, renews: *renews };
+            record(state, context, (scope, act), asked, said)
         }
         ConsentCommand::Refuse { scope, act } => {
             let asked = asked(state, context, scope, false)?;
-            if act.grantor != Grantor::Self_ {
-                competent(scope.gate, act)?;
-            }
+            grantor::may_refuse(scope.gate, act)?;
             dates(context.now, act, None)?;
             record(state, context, (scope, act), asked, Said::Refused)
         }
-        ConsentCommand::Withdraw { consent, recipients, recall } => {
-            let row = Box::new(withdraw(state, context, *consent, recipients)?);
+        ConsentCommand::Withdraw { consent, recipients, groups, recall } => {
+            let row = Box::new(withdraw(state, context, *consent, (recipients, groups))?);
             Ok(Change::Withdraw { id: *consent, row, recall: *recall })
+        }
+        ConsentCommand::Holder { client, holder, standing } => {
+            let (id, row) = holder::decide(state, context, (*client, *holder), *standing)?;
+            Ok(Change::Holder(id, row))
+        }
+        ConsentCommand::Resolve { refusal, resolution, ground, view } => {
+            let resolved = (*resolution, *ground, *view);
+            let row = holder::resolve(state, context, *refusal, resolved)?;
+            Ok(Change::Resolve(*refusal, Box::new(row)))
         }
     }
 }
@@ -85,7 +94,7 @@ pub(in crate::machine) fn perform(
     match change {
         Change::Record(id, row) => {
             let (given, client, recipients) = (row.given, row.client, row.recipients.clone());
-            let ends = row.expires_at.is_some();
+            let ends = row.ends_at().is_some();
             state.put_consent(id, *row);
             if given {
                 // It is the last word from now on, also where it ends before the consent that it follows.
@@ -109,6 +118,37 @@ pub(in crate::machine) fn perform(
             }
             Receipt::DONE
         }
+        Change::Holder(id, row) => {
+            holder::perform(state, context, (id, row), effects);
+            Receipt::Answer(Remembered::Holder(id))
+        }
+        Change::Resolve(id, row) => {
+            let (client, recipients) = (row.client, row.recipients.clone());
+            state.put_consent(id, *row);
+            sweep::narrow(state, effects);
+            sweep::offer_client(state, client, &recipients, context.now, effects);
+            Receipt::Answer(Remembered::Consent(id))
+        }
+    }
+}
+
+/// Marks the consents whose end or review has come: at most `count`, from the earliest. Decisions compare the dates
+/// themselves and need no mark; it is what closes the send gate at once on an idle exchange.
+pub(in crate::machine) fn end_due(
+    state: &mut State,
+    now: UnixMillis,
+    count: usize,
+    effects: &mut Vec<Effect>,
+) {
+    let due = state.indexes.consent_ends.iter().take_while(|(end, _)| *end <= now);
+    let due: Vec<ConsentId> = due.take(count).map(|(_, id)| *id).collect();
+    for id in &due {
+        if let Some(row) = state.tables.consents.get(id).cloned() {
+            state.put_consent(*id, Consent { ended: true, ..row });
+        }
+    }
+    if !due.is_empty() {
+        sweep::narrow(state, effects);
     }
 }
 
@@ -119,6 +159,7 @@ struct Asked {
     record_type: TypeNumber,
     groups: Groups,
     recipients: BTreeSet<AgencyNumber>,
+    purposes: BTreeSet<i32>,
 }
 
 /// Holds that a flow in force waits for this consent, for every recipient and every group. The agency that records is the
@@ -140,53 +181,45 @@ fn asked(
     if recorder != publisher && !recipients.contains(&recorder) {
         return Err(Refusal::ConsentNotAsked);
     }
-    let mut covered = Groups::NONE;
+    let named = &scope.purposes;
+    let (mut covered, mut purposes) = (Groups::NONE, BTreeSet::new());
     for recipient in &recipients {
         let between = (publisher, record_type, *recipient);
-        let shared = flows_in_force(state, between, context.now, !in_force)
-            .filter(|flow| flow.gate == i32::from(scope.gate))
-            .fold(Groups::NONE, |shared, flow| shared.with(flow.groups.and(groups)));
+        let mut shared = Groups::NONE;
+        for (purpose, flow) in purposed_flows(state, between, context.now, !in_force) {
+            let wanted = named.is_empty() || named.contains(&purpose);
+            let common = flow.groups.and(groups);
+            if flow.gate == i32::from(scope.gate) && wanted && !common.is_empty() {
+                shared = shared.with(common);
+                purposes.insert(purpose);
+            }
+        }
         // INVARIANT (no sham)
         if shared.is_empty() {
             return Err(Refusal::ConsentNotAsked);
         }
         covered = covered.with(shared);
     }
-    if covered == groups {
-        Ok(Asked { recorder, publisher, record_type, groups, recipients })
+    if covered == groups && named.is_subset(&purposes) {
+        Ok(Asked { recorder, publisher, record_type, groups, recipients, purposes })
     } else {
         Err(Refusal::ConsentNotAsked)
     }
 }
 
-fn numbers(state: &State, ids: &BTreeSet<AgencyId>) -> Option<BTreeSet<AgencyNumber>> {
-    ids.iter().map(|id| state.agency_number(id)).collect()
+/// The flows in force between two agencies, each with the purpose of its agreement.
+fn purposed_flows(
+    state: &State,
+    between: (AgencyNumber, TypeNumber, AgencyNumber),
+    now: UnixMillis,
+    suspended: bool,
+) -> impl Iterator<Item = (i32, &Flow)> {
+    flows_in_force(state, between, now, suspended)
+        .map(|(agreement, flow)| (agreement.purpose, flow))
 }
 
-/// Holds that the grantor may speak for the client. See the top of the file.
-fn competent(gate: Gate, act: &Act) -> Result<(), Refusal> {
-    let from = match gate {
-        Gate::StatutoryConsent => SPEAKS_FROM_STATUTORY_YEARS,
-        Gate::DataProtectionConsent | Gate::Confidentiality | Gate::None | Gate::Unspecified => {
-            SPEAKS_FROM_YEARS
-        }
-    };
-    let speaks = from <= act.age_years;
-    match act.grantor {
-        Grantor::Self_ if speaks => Ok(()),
-        Grantor::Self_ | Grantor::Unspecified => Err(Refusal::GrantorNotCompetent),
-        Grantor::Parent | Grantor::Representative => {
-            let representative = act.grantor == Grantor::Representative;
-            match act.authority {
-                Authority::Unspecified => Err(Refusal::AuthorityMissing),
-                Authority::Stated if speaks && representative => Err(Refusal::AuthorityMissing),
-                Authority::Seen | Authority::Stated if speaks && !representative => {
-                    Err(Refusal::GrantorNotCompetent)
-                }
-                Authority::Seen | Authority::Stated => Ok(()),
-            }
-        }
-    }
+fn numbers(state: &State, ids: &BTreeSet<AgencyId>) -> Option<BTreeSet<AgencyNumber>> {
+    ids.iter().map(|id| state.agency_number(id)).collect()
 }
 
 /// Holds that the consent was given in the past and ends in the future.
@@ -199,7 +232,11 @@ fn dates(now: UnixMillis, act: &Act, expires_at: Option<UnixMillis>) -> Result<(
 /// What was said.
 #[derive(Clone, Copy)]
 enum Said {
-    Given { expires_at: Option<UnixMillis> },
+    Given {
+        expires_at: Option<UnixMillis>,
+        review: Option<(UnixMillis, i32)>,
+        renews: Option<ConsentId>,
+    },
     Refused,
 }
 
@@ -211,19 +248,18 @@ fn record(
     asked: Asked,
     said: Said,
 ) -> Result<Change, Refusal> {
-    let Asked { recorder, publisher, record_type, groups, recipients } = asked;
+    let Asked { recorder, publisher, record_type, groups, recipients, purposes } = asked;
     let client = state.own_client(recorder, scope.client).ok_or(Refusal::NotAvailable)?;
+    holder::hold(state, (recorder, client), act.holder)?;
     // Counts only what this agency recorded, so that the limit tells nothing of others; a refusal always finds room.
     let own = state.consents_of(client).filter(|(_, row)| row.recorder == recorder).count();
-    let given = matches!(said, Said::Given { .. });
+    let (given, expires_at, review, renews) = match said {
+        Said::Given { expires_at, review, renews } => (true, expires_at, review, renews),
+        Said::Refused => (false, None, None, None),
+    };
     if given && limit::CONSENTS_PER_CLIENT_MAX <= own {
         return Err(Refusal::LimitReached);
     }
-    let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
-    let (given, expires_at) = match said {
-        Said::Given { expires_at } => (true, expires_at),
-        Said::Refused => (false, None),
-    };
     let row = Consent {
         given,
         position: context.position,
@@ -234,27 +270,60 @@ fn record(
         groups,
         recipients,
         gate: i32::from(scope.gate),
-        grantor: i32::from(act.grantor),
-        authority: i32::from(act.authority),
-        method: i32::from(act.method),
-        age_years: act.age_years,
-        given_at: act.given_at,
+        purposes,
+        act: act_row(act),
         expires_at,
-        withdrawn: BTreeMap::new(),
-        notice_digest: act.notice_digest,
+        review,
+        renews,
+        withdrawals: Vec::new(),
+        invalid: None,
+        resolved: None,
+        ended: false,
         recorded_at: context.now,
-        withdrawn_at: None,
     };
+    if let Some(before) = renews {
+        let before = state.tables.consents.get(&before);
+        let _renewed = before.filter(|old| renewable(old, &row)).ok_or(Refusal::ConsentUnknown)?;
+    }
+    let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
     Ok(Change::Record(id, Box::new(row)))
 }
 
-/// The row after a withdrawal. No limit stands in its way, and a recipient for whom it was withdrawn before keeps the
-/// position of that withdrawal.
+/// Whether one consent may take the place of another: the same agency recorded it, about the same client and records.
+fn renewable(old: &Consent, new: &Consent) -> bool {
+    old.given
+        && old.recorder == new.recorder
+        && old.client == new.client
+        && old.publisher == new.publisher
+        && old.record_type == new.record_type
+        && old.gate == new.gate
+}
+
+fn act_row(act: &Act) -> ActRow {
+    ActRow {
+        grantor: i32::from(act.grantor),
+        authority: i32::from(act.authority),
+        mandate: i32::from(act.mandate),
+        authority_ends_at: act.authority_ends_at,
+        holder: act.holder,
+        age_years: act.age_years,
+        competence: i32::from(act.competence),
+        view: i32::from(act.view),
+        school_age: i32::from(act.school_age),
+        method: i32::from(act.method),
+        given_at: act.given_at,
+        notice_digest: act.notice_digest,
+        reviews: act.reviews.clone(),
+    }
+}
+
+/// The row after a withdrawal. Any agency that the consent names lodges it, for all or for some recipients and groups. No
+/// limit stands in its way, and what was withdrawn before keeps the position of that withdrawal.
 fn withdraw(
     state: &State,
     context: &Context,
     id: ConsentId,
-    recipients: &BTreeSet<AgencyId>,
+    (recipients, groups): (&BTreeSet<AgencyId>, &BTreeSet<GroupName>),
 ) -> Result<Consent, Refusal> {
     let caller = context.agency()?;
     let row = state.tables.consents.get(&id).ok_or(Refusal::ConsentUnknown)?;
@@ -269,13 +338,20 @@ fn withdraw(
             .filter(|recipients| recipients.is_subset(&row.recipients))
             .ok_or(Refusal::ConsentUnknown)?
     };
-    if recipients.iter().all(|recipient| row.withdrawn.contains_key(recipient)) {
+    let groups = if groups.is_empty() {
+        row.groups
+    } else {
+        state
+            .record_type(row.record_type)
+            .and_then(|known| known.set_of(groups))
+            .filter(|groups| row.groups.covers(*groups))
+            .ok_or(Refusal::ConsentUnknown)?
+    };
+    if recipients.iter().all(|recipient| row.withdrawn(*recipient, groups).is_some()) {
         return Err(Refusal::ConsentState);
     }
     let mut row = row.clone();
-    for recipient in recipients {
-        let _first = row.withdrawn.entry(recipient).or_insert(context.position);
-    }
-    row.withdrawn_at = Some(context.now);
+    let (position, at) = (context.position, context.now);
+    row.withdrawals.push(Withdrawal { position, at, by: caller, recipients, groups });
     Ok(row)
 }

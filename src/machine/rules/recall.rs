@@ -19,7 +19,7 @@ use crate::{
         state::{
             State,
             agency::AgencyNumber,
-            consent::Consent,
+            consent::{Consent, Withdrawal},
             recall::{Answer, Recall, Retraction},
             record::{DisclosureRow, Groups, RecordRow},
         },
@@ -151,15 +151,14 @@ pub(in crate::machine) fn corrected(
     begin(state, context, vec![issue], effects);
 }
 
-/// Asks recipients for whom a consent was withdrawn to stop using what they were sent on it.
+/// Asks recipients for whom a consent was withdrawn just now to stop using what they were sent on it.
 pub(in crate::machine) fn withdrawn(
     state: &mut State,
     context: &Context,
     consent: &Consent,
     effects: &mut Vec<Effect>,
 ) {
-    let now = consent.withdrawn.iter().filter(|(_, position)| **position == context.position);
-    let recipients: BTreeSet<_> = now.map(|(recipient, _)| *recipient).collect();
+    let Some(Withdrawal { recipients, groups, .. }) = consent.withdrawals.last() else { return };
     let about = |row: &RecordRow| {
         row.publisher == consent.publisher && row.record_type == consent.record_type
     };
@@ -169,7 +168,7 @@ pub(in crate::machine) fn withdrawn(
         .map(|first| Issue {
             first,
             recipients: Some(recipients.clone()),
-            groups: Some(consent.groups),
+            groups: Some(*groups),
             reason: i32::from(RecallReason::ConsentWithdrawn),
         })
         .collect();

@@ -297,6 +297,7 @@ fn a_consent_given_before_does_not_extend_to_a_party_that_joins() {
         groups: owned(&["core"]),
         recipients: owned(&["college"]),
         gate: i32::from(pb::Gate::DataProtectionConsent),
+        purposes: Vec::new(),
     });
     let act = Some(pb::ConsentAct {
         grantor: i32::from(pb::Grantor::Self_),

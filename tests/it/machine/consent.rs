@@ -1,11 +1,11 @@
 //! Consents: recorded only where a flow waits for one, given by who may give it, withdrawn by one call.
 
 use concordat::{
-    machine::{Receipt, Refusal, state::consent::Consent},
+    machine::{Receipt, Refusal, access, state::consent::Consent},
     model::{
         id::{AliasId, ConsentId},
         limit,
-        order::Position,
+        order::{Position, UnixMillis},
     },
     pb::ledger::v1::{self as pb, Authority, ConsentMethod, Gate, Grantor, command::Kind},
 };
@@ -17,7 +17,7 @@ use super::world::{
 
 /// A world in which the council's leaver forms go to the college and the health board on data protection consent, to the
 /// charity on statutory consent, and to SDS without any. The council, college and health board know client 1.
-fn world() -> (World, AliasId) {
+pub(super) fn world() -> (World, AliasId) {
     let mut world = World::of_partners();
     let flows = vec![
         consented_flow("asked", "council", &["college", "health"]),
@@ -30,7 +30,7 @@ fn world() -> (World, AliasId) {
     (world, alias)
 }
 
-fn scope(alias: AliasId) -> pb::ConsentScope {
+pub(super) fn scope(alias: AliasId) -> pb::ConsentScope {
     pb::ConsentScope {
         client: alias.as_bytes().to_vec().into(),
         publisher: "council".to_owned(),
@@ -38,10 +38,11 @@ fn scope(alias: AliasId) -> pb::ConsentScope {
         groups: owned(&["core"]),
         recipients: owned(&["college", "health"]),
         gate: i32::from(Gate::DataProtectionConsent),
+        ..pb::ConsentScope::default()
     }
 }
 
-fn act(world: &World) -> pb::ConsentAct {
+pub(super) fn act(world: &World) -> pb::ConsentAct {
     pb::ConsentAct {
         grantor: i32::from(Grantor::Self_),
         authority: i32::from(Authority::Unspecified),
@@ -49,26 +50,42 @@ fn act(world: &World) -> pb::ConsentAct {
         method: i32::from(ConsentMethod::Form),
         given_at_ms: world.now_ms(),
         notice_digest: digest("the privacy notice"),
+        ..pb::ConsentAct::default()
     }
 }
 
-fn given(scope: pb::ConsentScope, act: pb::ConsentAct) -> Kind {
-    Kind::RecordConsent(pb::RecordConsent { scope: Some(scope), act: Some(act), expires_at_ms: 0 })
+pub(super) fn given(scope: pb::ConsentScope, act: pb::ConsentAct) -> Kind {
+    Kind::RecordConsent(pb::RecordConsent {
+        scope: Some(scope),
+        act: Some(act),
+        expires_at_ms: 0,
+        ..pb::RecordConsent::default()
+    })
 }
 
-fn refused(scope: pb::ConsentScope, act: pb::ConsentAct) -> Kind {
+pub(super) fn refused(scope: pb::ConsentScope, act: pb::ConsentAct) -> Kind {
     Kind::RefuseConsent(pb::RefuseConsent { scope: Some(scope), act: Some(act) })
 }
 
-fn withdrawn(consent: ConsentId, recipients: &[&str]) -> Kind {
+pub(super) fn withdrawn(consent: ConsentId, recipients: &[&str]) -> Kind {
     Kind::WithdrawConsent(pb::WithdrawConsent {
         consent: consent.as_bytes().to_vec().into(),
         recipients: owned(recipients),
+        ..pb::WithdrawConsent::default()
+    })
+}
+
+/// Withdraws some groups for some recipients.
+fn withdrawn_in_part(consent: ConsentId, recipients: &[&str], groups: &[&str]) -> Kind {
+    Kind::WithdrawConsent(pb::WithdrawConsent {
+        consent: consent.as_bytes().to_vec().into(),
+        recipients: owned(recipients),
+        groups: owned(groups),
         recall: false,
     })
 }
 
-fn row(world: &World, consent: ConsentId) -> Consent {
+pub(super) fn row(world: &World, consent: ConsentId) -> Consent {
     world.state.tables().consents.get(&consent).unwrap().clone()
 }
 
@@ -81,21 +98,6 @@ fn scoped(change: impl FnOnce(&mut pb::ConsentScope)) -> Option<Refusal> {
     world.apply("council", given(scope, act)).err()
 }
 
-/// The refusal of recording a consent through one gate, by somebody, at an age.
-fn granted(gate: Gate, grantor: Grantor, authority: Authority, age_years: u32) -> Option<Refusal> {
-    let (mut world, alias) = world();
-    let statutory = gate == Gate::StatutoryConsent;
-    let recipients = owned(&[if statutory { "charity" } else { "college" }]);
-    let scope = pb::ConsentScope { gate: i32::from(gate), recipients, ..scope(alias) };
-    let act = pb::ConsentAct {
-        grantor: i32::from(grantor),
-        authority: i32::from(authority),
-        age_years,
-        ..act(&world)
-    };
-    world.apply("council", given(scope, act)).err()
-}
-
 #[test]
 fn a_consent_stands_as_it_was_recorded() {
     let (mut world, alias) = world();
@@ -103,9 +105,9 @@ fn a_consent_stands_as_it_was_recorded() {
     let given_at_ms = act.given_at_ms;
     let consent = consent_of(world.apply("council", given(scope(alias), act)));
     let row = row(&world, consent);
-    assert!(row.given && row.withdrawn.is_empty() && row.expires_at.is_none());
-    assert_eq!((row.client, row.age_years), (client(1), 15));
-    assert_eq!((row.recipients.len(), row.given_at.millis()), (2, given_at_ms));
+    assert!(row.given && row.withdrawals.is_empty() && row.expires_at.is_none());
+    assert_eq!((row.client, row.act.age_years), (client(1), 15));
+    assert_eq!((row.recipients.len(), row.act.given_at.millis()), (2, given_at_ms));
     assert_eq!(row.position.next(), world.state.chain().next);
     world.hold();
 }
@@ -182,38 +184,6 @@ fn the_publisher_or_a_recipient_that_knows_the_client_records() {
 }
 
 #[test]
-fn the_grantor_is_the_one_whom_the_gate_asks() {
-    use Authority::{Seen, Stated, Unspecified as Unknown};
-    use Grantor::{Parent, Representative, Self_ as Client};
-    let (data, statute) = (Gate::DataProtectionConsent, Gate::StatutoryConsent);
-    let (incompetent, authority) =
-        (Some(Refusal::GrantorNotCompetent), Some(Refusal::AuthorityMissing));
-    for (gate, grantor, known, age, refusal) in [
-        (data, Client, Unknown, 11, incompetent),
-        (data, Client, Unknown, 12, None),
-        (data, Parent, Unknown, 11, authority),
-        (data, Parent, Stated, 11, None),
-        (data, Parent, Seen, 11, None),
-        (data, Parent, Seen, 12, incompetent),
-        (data, Parent, Unknown, 12, authority),
-        (data, Representative, Stated, 11, None),
-        (data, Representative, Stated, 12, authority),
-        (data, Representative, Seen, 12, None),
-        (statute, Client, Unknown, 15, incompetent),
-        (statute, Client, Unknown, 16, None),
-        (statute, Parent, Stated, 15, None),
-        (statute, Parent, Unknown, 15, authority),
-        (statute, Parent, Seen, 16, incompetent),
-        (statute, Representative, Seen, 16, None),
-        (statute, Representative, Stated, 16, authority),
-        (data, Client, Unknown, 131, Some(Refusal::Malformed)),
-    ] {
-        let outcome = granted(gate, grantor, known, age);
-        assert_eq!(outcome, refusal, "{gate:?} {grantor:?} {known:?} {age}");
-    }
-}
-
-#[test]
 fn a_client_refuses_at_any_age() {
     let (mut world, alias) = world();
     let act = pb::ConsentAct { age_years: 7, ..act(&world) };
@@ -237,6 +207,7 @@ fn a_consent_is_given_in_the_past_and_ends_in_the_future() {
             scope: Some(scope(alias)),
             act: Some(pb::ConsentAct { given_at_ms, ..act(&world) }),
             expires_at_ms,
+            ..pb::RecordConsent::default()
         };
         let outcome = world.apply("council", Kind::RecordConsent(record));
         let refusal = (!fits).then_some(Refusal::ConsentDatesInvalid);
@@ -253,10 +224,10 @@ fn a_withdrawal_stops_all_or_some_recipients_and_keeps_its_first_place() {
     let place = world.state.chain().next;
     assert_eq!(world.apply("council", withdrawn(consent, &["college"])), Ok(Receipt::DONE));
     assert!(before < world.state.chain().narrowings);
-    assert_eq!(row(&world, consent).withdrawn.len(), 1);
+    assert_eq!(row(&world, consent).withdrawals.len(), 1);
     assert_eq!(world.apply("council", withdrawn(consent, &[])), Ok(Receipt::DONE));
     let row = row(&world, consent);
-    let places: Vec<Position> = row.withdrawn.values().copied().collect();
+    let places: Vec<Position> = row.withdrawals.iter().map(|row| row.position).collect();
     assert_eq!(places, [place, place.next()]);
     let again = world.apply("college", withdrawn(consent, &[]));
     assert_eq!(again, Err(Refusal::ConsentState));
@@ -304,4 +275,77 @@ fn consents_of_one_recorder_are_limited_and_refusals_and_withdrawals_are_not() {
     assert!(world.apply("college", given(scope(college), act.clone())).is_ok());
     assert!(world.apply("council", refused(scope(alias), act)).is_ok());
     assert_eq!(world.apply("council", withdrawn(first.unwrap(), &[])), Ok(Receipt::DONE));
+}
+
+/// The groups of leaver forms of client 1 that an agency may have, and why the others are withheld.
+pub(super) fn open_to(world: &World, recipient: &str) -> (Vec<String>, Vec<&'static str>) {
+    let state = &world.state;
+    let number = |id: &str| state.agency_number(&id.parse().unwrap()).unwrap();
+    let record_type = state.type_number(&LEAVER_FORM.parse().unwrap()).unwrap();
+    let known = state.record_type(record_type).unwrap();
+    let names: Vec<_> = ["core", "support-needs"].map(|name| name.parse().unwrap()).into();
+    let question = access::Question {
+        publisher: number("council"),
+        recipient: number(recipient),
+        record_type,
+        client: client(1),
+        groups: known.set_of(&names).unwrap(),
+        published: state.chain().next,
+        purpose: i32::from(pb::Purpose::SchoolLeaverTransition),
+        now: UnixMillis::new(world.now_ms()),
+    };
+    let decision = access::decide(state, &question);
+    let open = known.names_of(decision.groups()).iter().map(ToString::to_string).collect();
+    (open, decision.withheld.iter().map(|withheld| withheld.reason.code()).collect())
+}
+
+#[test]
+fn a_withdrawal_of_one_group_for_one_recipient_leaves_the_others() {
+    let (mut world, alias) = world();
+    let act = act(&world);
+    let scope = pb::ConsentScope { groups: owned(&["core", "support-needs"]), ..scope(alias) };
+    let consent = consent_of(world.apply("council", given(scope, act)));
+    assert_eq!(open_to(&world, "college").0, ["core", "support-needs"]);
+    let part = withdrawn_in_part(consent, &["college"], &["support-needs"]);
+    assert_eq!(world.apply("health", part.clone()), Ok(Receipt::DONE));
+    assert_eq!(open_to(&world, "college"), (owned(&["core"]), vec!["CONSENT_WITHDRAWN"]));
+    assert_eq!(open_to(&world, "health").0, ["core", "support-needs"]);
+    assert_eq!(world.apply("council", part), Err(Refusal::ConsentState));
+    let foreign = withdrawn_in_part(consent, &[], &["destination"]);
+    assert_eq!(world.apply("council", foreign), Err(Refusal::ConsentUnknown));
+    let nowhere = withdrawn_in_part(consent, &[], &["nothing"]);
+    assert_eq!(world.apply("council", nowhere), Err(Refusal::ConsentUnknown));
+    assert_eq!(world.apply("council", withdrawn(consent, &["college"])), Ok(Receipt::DONE));
+    assert_eq!(open_to(&world, "college").1, ["CONSENT_WITHDRAWN", "CONSENT_WITHDRAWN"]);
+    let by: Vec<_> = row(&world, consent).withdrawals.iter().map(|row| row.by).collect();
+    let number = |id: &str| world.state.agency_number(&id.parse().unwrap()).unwrap();
+    assert_eq!(by, [number("health"), number("council")]);
+    world.hold();
+}
+
+#[test]
+fn a_consent_opens_flows_of_its_purposes_only() {
+    let (mut world, alias) = world();
+    let named = |purpose| pb::ConsentScope { purposes: vec![i32::from(purpose)], ..scope(alias) };
+    let act = act(&world);
+    let other = given(named(pb::Purpose::Administration), act.clone());
+    assert_eq!(world.apply("council", other).err(), Some(Refusal::ConsentNotAsked));
+    let own = given(named(pb::Purpose::SchoolLeaverTransition), act);
+    let consent = consent_of(world.apply("council", own));
+    let purposes: Vec<_> = row(&world, consent).purposes.into_iter().collect();
+    assert_eq!(purposes, [i32::from(pb::Purpose::SchoolLeaverTransition)]);
+    assert_eq!(open_to(&world, "college").0, ["core"]);
+    world.hold();
+}
+
+#[test]
+fn a_later_party_or_agreement_is_not_what_was_consented_to() {
+    let (mut world, alias) = world();
+    let act = act(&world);
+    let _consent = consent_of(world.apply("council", given(scope(alias), act)));
+    let flows = vec![consented_flow("later", "council", &["charity"])];
+    let content = world.content(&["council", "charity"], flows);
+    world.activate("later", content);
+    assert_eq!(open_to(&world, "charity").1, ["CONSENT_MISSING", "CONSENT_MISSING"]);
+    world.hold();
 }

@@ -103,6 +103,7 @@ impl Sharing {
             groups: owned(&["core", "support-needs"]),
             recipients: owned(recipients),
             gate: i32::from(pb::Gate::DataProtectionConsent),
+            purposes: Vec::new(),
         });
         let act = Some(pb::ConsentAct {
             grantor: i32::from(pb::Grantor::Self_),
@@ -111,15 +112,17 @@ impl Sharing {
             method: i32::from(pb::ConsentMethod::Form),
             given_at_ms: self.world.now_ms(),
             notice_digest: digest("notice"),
+            ..pb::ConsentAct::default()
         });
-        let record = pb::RecordConsent { scope, act, expires_at_ms: 0 };
+        let record = pb::RecordConsent { scope, act, ..pb::RecordConsent::default() };
         consent_of(self.act("council", Kind::RecordConsent(record)))
     }
 
     pub(crate) fn withdraw(&mut self, consent: ConsentId, for_whom: &[&str]) -> Outcome {
         let consent = consent.as_bytes().to_vec().into();
         let recipients = owned(for_whom);
-        let withdraw = pb::WithdrawConsent { consent, recipients, recall: true };
+        let withdraw =
+            pb::WithdrawConsent { consent, recipients, recall: true, groups: Vec::new() };
         self.act("council", Kind::WithdrawConsent(withdraw))
     }
 
@@ -257,6 +260,7 @@ fn an_update_asks_for_nothing_and_a_correction_tells_everybody_who_was_sent_any_
         consent: consent.as_bytes().to_vec().into(),
         recipients: Vec::new(),
         recall: false,
+        groups: Vec::new(),
     };
     sharing.act("council", Kind::WithdrawConsent(withdraw)).unwrap();
     assert!(sharing.inbox("college").is_empty(), "a withdrawal alone recalls nothing");

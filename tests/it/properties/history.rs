@@ -292,6 +292,7 @@ impl History {
                 consent,
                 recipients: Vec::new(),
                 recall: self.dice.below(2) == 0,
+                ..pb::WithdrawConsent::default()
             })
         } else {
             let scope = Some(pb::ConsentScope {
@@ -301,6 +302,7 @@ impl History {
                 groups: self.groups().into_iter().filter(|group| group != "destination").collect(),
                 recipients: owned(&["college"]),
                 gate: i32::from(pb::Gate::DataProtectionConsent),
+                ..pb::ConsentScope::default()
             });
             let now = self.world.now_ms();
             let act = Some(pb::ConsentAct {
@@ -310,13 +312,19 @@ impl History {
                 method: i32::from(pb::ConsentMethod::Form),
                 given_at_ms: now - self.dice.below(1_000),
                 notice_digest: digest("notice"),
+                ..pb::ConsentAct::default()
             });
             if self.dice.below(4) == 0 {
                 Kind::RefuseConsent(pb::RefuseConsent { scope, act })
             } else {
                 let ends = self.dice.below(2) == 0;
                 let expires_at_ms = if ends { now + self.dice.below(3 * DAY_MS) } else { 0 };
-                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms })
+                Kind::RecordConsent(pb::RecordConsent {
+                    scope,
+                    act,
+                    expires_at_ms,
+                    ..pb::RecordConsent::default()
+                })
             }
         };
         self.act(if by == "council" { "council" } else { "college" }, kind);

@@ -60,7 +60,12 @@ impl Pair {
     async fn consent(&self, alias: AliasId, groups: &[&str]) -> ConsentId {
         let scope = Some(cast::scope(alias.as_bytes(), "council", groups));
         let act = Some(cast::act());
-        let kind = Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 });
+        let kind = Kind::RecordConsent(pb::RecordConsent {
+            scope,
+            act,
+            expires_at_ms: 0,
+            ..pb::RecordConsent::default()
+        });
         match self.submit(kind).await {
             Ok(Receipt::Answer(Remembered::Consent(consent))) => consent,
             other => panic!("{other:?}"),
@@ -73,6 +78,7 @@ impl Pair {
             consent,
             recipients: Vec::new(),
             recall: false,
+            ..pb::WithdrawConsent::default()
         });
         assert_eq!(self.submit(kind).await, Ok(Receipt::DONE));
     }

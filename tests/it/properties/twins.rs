@@ -130,7 +130,12 @@ impl Twin {
         let alias = ids(&outcome)[0];
         let scope = Some(cast::scope(&alias, "council", &GROUPS[..2]));
         let act = Some(cast::act());
-        let kind = Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 });
+        let kind = Kind::RecordConsent(pb::RecordConsent {
+            scope,
+            act,
+            expires_at_ms: 0,
+            ..pb::RecordConsent::default()
+        });
         let request = self.request_id(1);
         self.other("council", request, kind).await;
     }
@@ -325,12 +330,18 @@ impl Twin {
                 // One that no flow waits for: a consent that is asked for would rightly show more.
                 let gate = i32::from(pb::Gate::StatutoryConsent);
                 let scope = scope.map(|scope| pb::ConsentScope { gate, ..scope });
-                Kind::RecordConsent(pb::RecordConsent { scope, act, expires_at_ms: 0 })
+                Kind::RecordConsent(pb::RecordConsent {
+                    scope,
+                    act,
+                    expires_at_ms: 0,
+                    ..pb::RecordConsent::default()
+                })
             }
             1 => Kind::WithdrawConsent(pb::WithdrawConsent {
                 consent: bytes,
                 recipients: Vec::new(),
                 recall: self.dice.below(2) == 0,
+                ..pb::WithdrawConsent::default()
             }),
             2 => Kind::OpenCaseload(pb::OpenCaseload { client: bytes }),
             3 => Kind::ConfirmCaseload(pb::ConfirmCaseload { client: bytes, agency }),

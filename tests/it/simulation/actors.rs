@@ -73,8 +73,12 @@ async fn consent(story: &Story, dice: &mut Dice, name: &'static str, client: u64
     let now = story.exchange.clock.clock().now().millis();
     let expires_at_ms = if dice.below(3) == 0 { now + 1 + dice.below(2 * DAY_MS) } else { 0 };
     let scope = Some(cast::scope(&alias, name, &some_groups(dice)));
-    let kind =
-        Kind::RecordConsent(pb::RecordConsent { scope, act: Some(cast::act()), expires_at_ms });
+    let kind = Kind::RecordConsent(pb::RecordConsent {
+        scope,
+        act: Some(cast::act()),
+        expires_at_ms,
+        ..pb::RecordConsent::default()
+    });
     let _outcome = story.ask(dice, name, What::Submit(kind)).await;
 }
 
@@ -100,6 +104,7 @@ async fn withdraw(story: &Story, dice: &mut Dice, name: &'static str) {
         consent,
         recipients: Vec::new(),
         recall: false,
+        ..pb::WithdrawConsent::default()
     });
     let _outcome = story.ask(dice, name, What::Submit(kind)).await;
 }

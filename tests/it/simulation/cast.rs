@@ -291,6 +291,7 @@ pub(crate) fn scope(client: &[u8], publisher: &str, groups: &[&str]) -> pb::Cons
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         recipients: vec!["college".to_owned()],
         gate: i32::from(pb::Gate::DataProtectionConsent),
+        ..pb::ConsentScope::default()
     }
 }
 
@@ -303,6 +304,7 @@ pub(crate) fn act() -> pb::ConsentAct {
         method: i32::from(pb::ConsentMethod::Form),
         given_at_ms: BEGINNING_MS - DAY_MS,
         notice_digest: digest_bytes(&[b"notice"]),
+        ..pb::ConsentAct::default()
     }
 }
 

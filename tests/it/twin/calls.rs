@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::worlds::{World, act};
+use super::{consents, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -52,10 +52,15 @@ impl Pool {
         Self { agency: agency.to_string(), scns, ..Self::default() }
     }
 
+    /// Alder's own id.
+    pub(super) fn agency(&self) -> &str {
+        &self.agency
+    }
+
     /// Takes the names out of what alder heard.
     pub(super) fn learn(&mut self, found: &[String]) {
         for text in found {
-            let known = ["records/", "clients/", "consents/", "recalls/", "disputes/"];
+            let known = ["records/", "clients/", "consents/", "holders/", "recalls/", "disputes/"];
             if known.iter().any(|collection| text.starts_with(collection)) {
                 self.own.push_back(text.clone());
             } else if 60 < text.len() && !text.contains(' ') {
@@ -68,7 +73,7 @@ impl Pool {
     }
 
     /// A name in a collection: mostly alder's own, sometimes another agency's, sometimes nobody's.
-    fn name(&self, dice: &mut Dice, collection: &str) -> String {
+    pub(super) fn name(&self, dice: &mut Dice, collection: &str) -> String {
         let of = |name: &&String| name.starts_with(collection);
         let own: Vec<_> = self.own.iter().filter(of).collect();
         let foreign: Vec<_> = self.foreign.iter().filter(of).collect();
@@ -84,7 +89,7 @@ impl Pool {
         }
     }
 
-    fn bytes(&self, dice: &mut Dice, collection: &str) -> Bytes {
+    pub(super) fn bytes(&self, dice: &mut Dice, collection: &str) -> Bytes {
         let name = self.name(dice, collection);
         let digits = name.rsplit('/').next().unwrap_or_default();
         let number = u128::from_str_radix(digits, 16).unwrap_or_default();
@@ -100,7 +105,7 @@ impl Pool {
     }
 
     /// A request id; one in eight stood in another request before.
-    fn request(&mut self, dice: &mut Dice) -> String {
+    pub(super) fn request(&mut self, dice: &mut Dice) -> String {
         if 0 < dice.below(8) || self.drawn == 0 {
             self.drawn += 1;
         }
@@ -123,7 +128,7 @@ pub(super) fn scn(number: u64) -> String {
     candidates.nth(place).unwrap_or_default()
 }
 
-fn of(path: &str, message: &impl Message) -> Call {
+pub(super) fn of(path: &str, message: &impl Message) -> Call {
     with(path, vec![message.encode_to_vec().into()])
 }
 
@@ -140,7 +145,7 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         25..=32 => read(dice, pool),
         33..=44 => deliveries(dice, pool),
         45..=56 => clients(dice, pool, world),
-        57..=68 => consents(dice, pool, world),
+        57..=68 => consents::next(dice, pool, world),
         69..=78 => policies(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
         85..=88 => recalls(dice, pool),
@@ -334,78 +339,6 @@ fn clients(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
             let request =
                 pb::EndCaseloadRequest { context: context(), request_id, end, validate_only };
             of("CaseloadService/EndCaseload", &request)
-        }
-    }
-}
-
-fn consents(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
-    let request_id = pool.request(dice);
-    let validate_only = dice.below(6) == 0;
-    let publisher =
-        if dice.below(8) == 0 { "pine-council".to_owned() } else { pool.agency.clone() };
-    let recipient = if dice.below(2) == 0 { "birch-college" } else { "cedar-trust" };
-    let scope = ledger::ConsentScope {
-        client: pool.bytes(dice, "clients"),
-        publisher,
-        record_type: LEAVER_FORM.to_owned(),
-        groups: vec!["core".to_owned()],
-        recipients: vec![recipient.to_owned()],
-        gate: i32::from(ledger::Gate::DataProtectionConsent),
-    };
-    let (scope, act) = (Some(scope), Some(act()));
-    match dice.below(6) {
-        0 | 1 => {
-            let record = ledger::RecordConsent { scope, act, expires_at_ms: 0 };
-            let signature = world.signature(&request_id, &Kind::RecordConsent(record.clone()));
-            let request = pb::RecordConsentRequest {
-                context: context(),
-                request_id,
-                record: Some(record),
-                signature,
-                evidence: None,
-                validate_only,
-            };
-            of("ConsentService/RecordConsent", &request)
-        }
-        2 => {
-            let request = pb::RefuseConsentRequest {
-                context: context(),
-                request_id,
-                refuse: Some(ledger::RefuseConsent { scope, act }),
-                evidence: None,
-                validate_only,
-            };
-            of("ConsentService/RefuseConsent", &request)
-        }
-        3 => {
-            let consent = pool.bytes(dice, "consents");
-            let withdraw =
-                ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: false };
-            let request = pb::WithdrawConsentRequest {
-                context: context(),
-                request_id,
-                withdraw: Some(withdraw),
-                evidence: None,
-                validate_only,
-            };
-            of("ConsentService/WithdrawConsent", &request)
-        }
-        4 => {
-            let name = pool.name(dice, "consents");
-            let request = pb::GetConsentRequest { context: context(), name, reason: 1 };
-            of("ConsentService/GetConsent", &request)
-        }
-        _ => {
-            let client =
-                if dice.below(2) == 0 { String::new() } else { pool.name(dice, "clients") };
-            let request = pb::ListConsentsRequest {
-                context: context(),
-                reason: 1,
-                client,
-                page_size: 3,
-                page_token: String::new(),
-            };
-            of("ConsentService/ListConsents", &request)
         }
     }
 }

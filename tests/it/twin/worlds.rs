@@ -373,7 +373,12 @@ async fn publish(
 /// Withdraws a consent, unless its recipient did so before.
 async fn withdraw(agency: &Agency, consent: ConsentId) {
     let consent = consent.as_bytes().to_vec().into();
-    let withdraw = ledger::WithdrawConsent { consent, recipients: Vec::new(), recall: true };
+    let withdraw = ledger::WithdrawConsent {
+        consent,
+        recipients: Vec::new(),
+        recall: true,
+        ..ledger::WithdrawConsent::default()
+    };
     drop(agency.submit(Kind::WithdrawConsent(withdraw)).await);
 }
 
@@ -402,6 +407,7 @@ fn refusal(agency: &Agency, client: AliasId, recipient: &Agency) -> ledger::Refu
             groups: vec!["core".to_owned()],
             recipients: vec![recipient.id.to_string()],
             gate: i32::from(ledger::Gate::DataProtectionConsent),
+            ..ledger::ConsentScope::default()
         }),
         act: Some(act()),
     }
@@ -416,6 +422,7 @@ pub(super) fn act() -> ledger::ConsentAct {
         method: i32::from(ledger::ConsentMethod::Form),
         given_at_ms: crate::harness::NOW.millis(),
         notice_digest: Digest::of_concatenation(&[b"the notice"]).as_bytes().to_vec().into(),
+        ..ledger::ConsentAct::default()
     }
 }
 

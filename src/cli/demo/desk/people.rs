@@ -1,6 +1,7 @@
 //! What an agency says about people: whom it knows, what they consented to, whom it serves.
 
 use bytes::Bytes;
+use jiff::civil::Date;
 
 use super::Desk;
 use crate::{
@@ -51,6 +52,7 @@ impl Desk {
             scope: Some(scope(client)),
             act: Some(self.act(said)),
             expires_at_ms: 0,
+            ..ledger::RecordConsent::default()
         };
         let request = self.request();
         let signature = self.session.sign(request, &Kind::RecordConsent(record.clone())).await?;
@@ -90,6 +92,7 @@ impl Desk {
             consent: Bytes::copy_from_slice(id.as_bytes()),
             recipients: Vec::new(),
             recall: true,
+            ..ledger::WithdrawConsent::default()
         };
         let request = pb::WithdrawConsentRequest {
             context: self.context(Purpose::Administration),
@@ -163,9 +166,19 @@ impl Desk {
     }
 
     fn act(&self, said: &Said) -> ledger::ConsentAct {
-        let (grantor, authority) = match said.speaker {
-            Speaker::Own => (ledger::Grantor::Self_, ledger::Authority::Unspecified),
-            Speaker::Parent => (ledger::Grantor::Parent, ledger::Authority::Seen),
+        let (grantor, authority, view) = match said.speaker {
+            Speaker::Own => (
+                ledger::Grantor::Self_,
+                ledger::Authority::Unspecified,
+                ledger::ClientView::Unspecified,
+            ),
+            Speaker::Parent => {
+                (ledger::Grantor::Parent, ledger::Authority::Seen, ledger::ClientView::Agrees)
+            }
+        };
+        let reviews = match said.speaker {
+            Speaker::Own => Vec::new(),
+            Speaker::Parent => reviews(said),
         };
         ledger::ConsentAct {
             grantor: grantor.into(),
@@ -176,8 +189,29 @@ impl Desk {
             notice_digest: Bytes::copy_from_slice(
                 Digest::of_concatenation(&[NOTICE.as_bytes()]).as_bytes(),
             ),
+            view: view.into(),
+            reviews,
+            ..ledger::ConsentAct::default()
         }
     }
+}
+
+/// When a parent's word must be asked for anew: on the leaving date, and in the month of the sixteenth birthday.
+fn reviews(said: &Said) -> Vec<ledger::ConsentReview> {
+    let number = |value: i8| u32::from(value.unsigned_abs());
+    let month = |day: Date| u32::from(day.year().unsigned_abs()) * 100 + number(day.month());
+    vec![
+        ledger::ConsentReview {
+            milestone: ledger::Milestone::LeavingDate.into(),
+            month: month(said.leaves),
+            day: number(said.leaves.day()),
+        },
+        ledger::ConsentReview {
+            milestone: ledger::Milestone::SixteenthBirthday.into(),
+            month: month(said.sixteen),
+            day: 0,
+        },
+    ]
 }
 
 fn scope(client: AliasId) -> ledger::ConsentScope {
@@ -188,6 +222,7 @@ fn scope(client: AliasId) -> ledger::ConsentScope {
         groups: GROUPS_BY_CONSENT.iter().map(|group| (*group).to_owned()).collect(),
         recipients: vec![COLLEGE.to_owned()],
         gate: ledger::Gate::StatutoryConsent.into(),
+        ..ledger::ConsentScope::default()
     }
 }
 

@@ -190,6 +190,8 @@ impl Leaver {
             moment,
             speaker: if own { Speaker::Own } else { Speaker::Parent },
             age_years,
+            sixteen: self.born.checked_add(16.years()).unwrap_or(self.born),
+            leaves: self.leaves,
         }
     }
 }

@@ -37,7 +37,7 @@ struct Remembered {
 
 /// An import that has begun.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(in crate::cli) struct Begun {
     agency: AgencyId,
     record_type: RecordTypeName,
     at: UnixMillis,
@@ -48,7 +48,7 @@ pub(super) struct Begun {
 
 impl Begun {
     /// An import that begins now and is remembered nowhere.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         agency: &AgencyId,
         record_type: &RecordTypeName,
         now: UnixMillis,
@@ -59,7 +59,7 @@ impl Begun {
     }
 
     /// The import that the file at `path` remembers, or a new one that it remembers from now on.
-    pub(super) fn find_or_begin(
+    pub(in crate::cli) fn find_or_begin(
         path: &Path,
         (agency, record_type): (&AgencyId, &RecordTypeName),
         now: UnixMillis,
@@ -102,8 +102,13 @@ impl Begun {
         Ok(Self { agency, record_type, at, secret, seen: BTreeSet::new() })
     }
 
+    /// When the import began.
+    pub(in crate::cli) const fn begun_at(&self) -> UnixMillis {
+        self.at
+    }
+
     /// The request id of the row with this body; `None` if an earlier row of this run said the same.
-    pub(super) fn request(&mut self, body: &[u8]) -> Option<RequestId> {
+    pub(in crate::cli) fn request(&mut self, body: &[u8]) -> Option<RequestId> {
         let digest = Digest::of_parts(
             "concordat.import-row.v1",
             &[

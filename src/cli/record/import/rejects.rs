@@ -15,12 +15,12 @@ use super::rows::{Original, Row};
 use crate::cli::{error::CliError, output::csv_line};
 
 /// The column that holds a rejected row's number.
-pub(super) const ROW_COLUMN: &str = "concordat:row";
+pub(in crate::cli) const ROW_COLUMN: &str = "concordat:row";
 /// The column that holds the reasons.
-pub(super) const REASONS_COLUMN: &str = "concordat:reasons";
+pub(in crate::cli) const REASONS_COLUMN: &str = "concordat:reasons";
 
 /// A rejects file that is made when the first row is rejected.
-pub(super) struct Rejects {
+pub(in crate::cli) struct Rejects {
     path: PathBuf,
     header: Option<Vec<String>>,
     file: Option<BufWriter<File>>,
@@ -28,12 +28,12 @@ pub(super) struct Rejects {
 
 impl Rejects {
     /// A file at `path`; one of an earlier run is replaced.
-    pub(super) const fn begin(path: PathBuf, header: Option<Vec<String>>) -> Self {
+    pub(in crate::cli) const fn begin(path: PathBuf, header: Option<Vec<String>>) -> Self {
         Self { path, header, file: None }
     }
 
     /// Writes a row.
-    pub(super) fn add(&mut self, row: &Row, reasons: &[String]) -> Result<(), CliError> {
+    pub(in crate::cli) fn add(&mut self, row: &Row, reasons: &[String]) -> Result<(), CliError> {
         let line = match &row.original {
             Original::Cells(cells) => {
                 let mut cells = cells.clone();
@@ -51,7 +51,7 @@ impl Rejects {
     }
 
     /// Ends the file; `None` if nothing was rejected. Then one of an earlier run is removed.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, CliError> {
+    pub(in crate::cli) fn finish(self) -> Result<Option<PathBuf>, CliError> {
         let Self { path, header: _, file } = self;
         let done = match file {
             Some(mut file) => file.flush().map(|()| true),

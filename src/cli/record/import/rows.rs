@@ -20,20 +20,23 @@ use crate::{
     record::{json, registry::RecordType, tabular::Layout},
 };
 
+/// How the columns of a consent begin that stand in the row of a record.
+pub(in crate::cli) const CONSENT_PREFIX: &str = "consent:";
+
 /// One row.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     /// Its number, as people count: the line of a spreadsheet with the names in line 1, else the item or line from 1.
-    pub(super) number: u64,
+    pub(in crate::cli) number: u64,
     /// What was read.
-    pub(super) original: Original,
+    pub(in crate::cli) original: Original,
     /// The record that it describes, or why it describes none.
-    pub(super) body: Result<Vec<u8>, Vec<Violation>>,
+    pub(in crate::cli) body: Result<Vec<u8>, Vec<Violation>>,
 }
 
 /// A row as it was read.
 #[derive(Debug)]
-pub(super) enum Original {
+pub(in crate::cli) enum Original {
     /// The cells of a table.
     Cells(Vec<String>),
     /// A JSON value, as text.
@@ -178,7 +181,10 @@ impl CsvRows {
         };
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(fault)?;
         let names = reader.headers().map_err(fault)?.clone();
-        let own = |name: &String| name != ROW_COLUMN && name != REASONS_COLUMN;
+        // What was said about sharing in the same row is for `consent import`.
+        let own = |name: &String| {
+            name != ROW_COLUMN && name != REASONS_COLUMN && !name.starts_with(CONSENT_PREFIX)
+        };
         let (places, header): (Vec<usize>, Vec<String>) = names
             .iter()
             .map(|name| plain(name).to_owned())

@@ -1,0 +1,203 @@
+//! What counts of everything that was said about one group and one recipient.
+//!
+//! INVARIANT (last word): the last in ledger order counts, so a refusal or withdrawal outranks every consent before it.
+//! INVARIANT (dispute): somebody who refuses for a client is outranked by the client and by their own later consent, and by
+//! nobody else's: while two who speak for a client disagree, nothing leaves until the owner of the records decides.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    machine::state::{
+        State,
+        agency::AgencyNumber,
+        consent::Consent,
+        record::{Groups, TypeNumber},
+    },
+    model::{
+        id::{ClientId, ConsentId, HolderId},
+        order::{Position, UnixMillis},
+    },
+    pb::ledger::v1::{Grantor, Resolution},
+};
+
+/// About what the last word is asked.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::machine) struct About {
+    /// Whose records.
+    pub(in crate::machine) publisher: AgencyNumber,
+    /// Who would receive.
+    pub(in crate::machine) recipient: AgencyNumber,
+    /// The type of record.
+    pub(in crate::machine) record_type: TypeNumber,
+    /// The one group.
+    pub(in crate::machine) group: Groups,
+    /// The flow's `Gate`.
+    pub(in crate::machine) gate: i32,
+    /// The flow's `Purpose`.
+    pub(in crate::machine) purpose: i32,
+    /// The time.
+    pub(in crate::machine) now: UnixMillis,
+}
+
+/// Why the gate is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::machine) enum Closed {
+    /// Nothing was said for it.
+    Missing,
+    /// Refused.
+    Refused,
+    /// Withdrawn.
+    Withdrawn,
+    /// The person who consented has no rights.
+    Invalid,
+    /// It has ended.
+    Expired,
+    /// Somebody else speaks for the client by now.
+    InReview,
+    /// Those who speak for the client disagree.
+    Contested,
+}
+
+/// Who spoke, as far as two words can be told to be of one person.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Voice {
+    Client,
+    Holder(HolderId),
+    /// Somebody whom this agency does not tell from others who spoke to it.
+    Somebody(AgencyNumber),
+}
+
+fn voice(consent: &Consent) -> Voice {
+    match consent.act.holder {
+        _ if consent.act.grantor == i32::from(Grantor::Self_) => Voice::Client,
+        Some(holder) => Voice::Holder(holder),
+        None => Voice::Somebody(consent.recorder),
+    }
+}
+
+/// The consent that opens the gate.
+///
+/// # Errors
+/// Why the gate is closed.
+pub(in crate::machine) fn last(
+    state: &State,
+    client: ClientId,
+    about: &About,
+) -> Result<ConsentId, Closed> {
+    let covering = state.consents_of(client).filter(|(_, consent)| covers(consent, about));
+    let mut last: Option<(Position, Voice, Result<ConsentId, Closed>)> = None;
+    // Who refused and has not come round, and whether the owner upheld the refusal.
+    let mut objections: BTreeSet<(Voice, bool)> = BTreeSet::new();
+    let mut consenting: BTreeSet<Voice> = BTreeSet::new();
+    for (id, consent) in covering {
+        let who = voice(consent);
+        if consent.given {
+            objections.retain(|(objector, _)| who != Voice::Client && *objector != who);
+        } else if who != Voice::Client {
+            objections.insert((who, upheld(consent)));
+            let _came_round = consenting.remove(&who);
+        }
+        let (position, said) = said(id, consent, about);
+        if said.is_ok() {
+            consenting.insert(who);
+        }
+        if last.as_ref().is_none_or(|(before, ..)| *before < position) {
+            last = Some((position, who, said));
+        }
+    }
+    let (_, who, said) = last.ok_or(Closed::Missing)?;
+    let upheld = objections.iter().any(|(_, upheld)| *upheld);
+    match said {
+        Ok(id) if objections.is_empty() => Ok(id),
+        Ok(_) if upheld => Err(Closed::Refused),
+        Ok(_) => Err(Closed::Contested),
+        Err(Closed::Refused) if who != Voice::Client && !consenting.is_empty() && !upheld => {
+            Err(Closed::Contested)
+        }
+        Err(closed) => Err(closed),
+    }
+}
+
+/// Whether something was said about this. A refusal stands against every gate and purpose; a consent opens the gate and
+/// the purposes that it was given for.
+fn covers(consent: &Consent, about: &About) -> bool {
+    consent.publisher == about.publisher
+        && consent.record_type == about.record_type
+        && consent.groups.covers(about.group)
+        && consent.recipients.contains(&about.recipient)
+        && if consent.given {
+            consent.gate == about.gate && consent.purposes.contains(&about.purpose)
+        } else {
+            !consent.set_aside()
+        }
+}
+
+fn upheld(refusal: &Consent) -> bool {
+    let upheld = i32::from(Resolution::Upheld);
+    refusal.resolved.is_some_and(|resolved| resolved.resolution == upheld)
+}
+
+/// One word and where it stands: a withdrawal, and the loss of rights, stand where they were recorded.
+fn said(id: ConsentId, consent: &Consent, about: &About) -> (Position, Result<ConsentId, Closed>) {
+    if !consent.given {
+        return (consent.position, Err(Closed::Refused));
+    }
+    let withdrawn = consent.withdrawn(about.recipient, about.group);
+    let invalid = consent.invalid.map(|(position, _)| position);
+    match (withdrawn, invalid) {
+        (Some(position), _) => return (position, Err(Closed::Withdrawn)),
+        (None, Some(position)) => return (position, Err(Closed::Invalid)),
+        (None, None) => {}
+    }
+    let over = |end: UnixMillis| end <= about.now;
+    let said = if consent.expires_at.is_some_and(over) {
+        Err(Closed::Expired)
+    } else if consent.review.is_some_and(|(at, _)| over(at)) {
+        Err(Closed::InReview)
+    } else {
+        Ok(id)
+    };
+    (consent.position, said)
+}
+
+/// Whether this word stands against another's: of two who speak for the client one consents and one refuses, neither is
+/// withdrawn or has come round, and the owner of the records has not decided.
+pub(in crate::machine) fn contested(state: &State, word: &Consent) -> bool {
+    state.consents_of(word.client).any(|(_, other)| {
+        let (given, refused) = match (word.given, other.given) {
+            (true, false) => (word, other),
+            (false, true) => (other, word),
+            (true, true) | (false, false) => return false,
+        };
+        voice(refused) != Voice::Client
+            && voice(given) != Voice::Client
+            && voice(given) != voice(refused)
+            && refused.resolved.is_none()
+            && given.invalid.is_none()
+            && in_common(given, refused)
+            && !state.consents_of(word.client).any(|(_, later)| lifts(later, refused))
+    })
+}
+
+/// Whether a consent that is not withdrawn and a refusal are about some of the same.
+fn in_common(given: &Consent, refused: &Consent) -> bool {
+    let groups = given.groups.and(refused.groups);
+    given.publisher == refused.publisher
+        && given.record_type == refused.record_type
+        && !groups.is_empty()
+        && given
+            .recipients
+            .intersection(&refused.recipients)
+            .any(|recipient| given.withdrawn(*recipient, groups).is_none())
+}
+
+/// Whether a later consent, by the client or by the one who refused, lifts the whole refusal.
+fn lifts(later: &Consent, refused: &Consent) -> bool {
+    later.given
+        && refused.position < later.position
+        && [Voice::Client, voice(refused)].contains(&voice(later))
+        && later.publisher == refused.publisher
+        && later.record_type == refused.record_type
+        && later.groups.covers(refused.groups)
+        && later.recipients.is_superset(&refused.recipients)
+}
