@@ -1,6 +1,7 @@
-//! Runs the tour of `README.md` with the program that was built, in a directory of its own.
+//! Runs the tour of `README.md`, and the walk of `docs/tour-agreements.md`, with the program that was built, in a
+//! directory of its own.
 //!
-//! The tour is made of the lines that begin with `$ ` in the console blocks of its section. It has three parts: what comes
+//! A tour is made of the lines that begin with `$ ` in the console blocks of its section. It has three parts: what comes
 //! before the exchange runs, the command that ends in `&`, which is the exchange, and everything after it. The exchange
 //! gets a free port here, and the callers are told where it is.
 
@@ -16,13 +17,13 @@ use std::{
 /// Where the README has the exchange listen.
 const ADDRESS: &str = "127.0.0.1:8443";
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+fn document(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The commands of the tour, in order. A line that ends in `\` goes on in the next one.
-fn tour(readme: &str) -> Vec<String> {
-    let section = readme.split_once("\n## A tour").unwrap().1.split("\n## ").next().unwrap();
+/// The commands of a section, in order. A line that ends in `\` goes on in the next one.
+fn commands(document: &str, heading: &str) -> Vec<String> {
+    let section = document.split_once(heading).unwrap().1.split("\n## ").next().unwrap();
     let mut commands: Vec<String> = Vec::new();
     let (mut console, mut goes_on) = (false, false);
     for line in section.lines() {
@@ -119,9 +120,8 @@ impl Drop for Exchange {
     }
 }
 
-#[test]
-fn the_tour_of_the_readme_runs() {
-    let commands = tour(&readme());
+/// Plays commands, one of which is the exchange.
+fn play(commands: &[String]) {
     let serve = commands.iter().position(|command| command.ends_with(" &")).unwrap();
     let (before, rest) = commands.split_at(serve);
     let (serve, after) = rest.split_first().unwrap();
@@ -133,4 +133,19 @@ fn the_tour_of_the_readme_runs() {
     let exchange = Exchange::start(&place, &exports, serve);
     place.run(&[exports, after.to_vec()].concat(), Some(&exchange.endpoint));
     exchange.stop();
+}
+
+#[test]
+fn the_tour_of_the_readme_runs() {
+    play(&commands(&document("README.md"), "\n## A tour"));
+}
+
+#[test]
+fn the_walk_through_agreements_runs() {
+    let tour = commands(&document("README.md"), "\n## A tour");
+    let joined = tour.iter().position(|command| command.ends_with("agency ls")).unwrap();
+    let walk = commands(&document("docs/tour-agreements.md"), "\n## The walk");
+    assert!(40 < walk.len(), "{walk:?}");
+    let (enrolment, _) = tour.split_at(joined);
+    play(&[enrolment, &walk].concat());
 }

@@ -500,7 +500,8 @@ fn agreements(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
     let names = ["leavers", "inbound", "elsewhere", "nowhere"];
     let agreement = names[usize::try_from(dice.below(4)).unwrap_or_default()].to_owned();
     let request_id = pool.request(dice);
-    match dice.below(4) {
+    let name = format!("agreements/{agreement}");
+    match dice.below(6) {
         0 => {
             let reason = i32::from(ledger::SuspendReason::Incident);
             let suspend = ledger::SuspendFlows { agreement, reason };
@@ -526,8 +527,16 @@ fn agreements(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
             };
             of("AgreementService/ResumeFlows", &request)
         }
+        3 => {
+            let subject = Some(pb::check_agreement_request::Subject::Name(name));
+            let request = pb::CheckAgreementRequest { context: context(), subject, version: 0 };
+            of("AgreementService/CheckAgreement", &request)
+        }
+        4 => {
+            let request = pb::PreviewAgreementRequest { context: context(), name, version: 0 };
+            of("AgreementService/PreviewAgreement", &request)
+        }
         _ => {
-            let name = format!("agreements/{agreement}");
             let request = pb::GetAgreementRequest { context: context(), name, version: 0 };
             of("AgreementService/GetAgreement", &request)
         }
@@ -538,7 +547,7 @@ fn agreements(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
 fn lists(dice: &mut Dice) -> Call {
     let page_size = 1 + i32::try_from(dice.below(4)).unwrap_or_default();
     let (context, page_token) = (context(), String::new());
-    match dice.below(9) {
+    match dice.below(10) {
         0 => {
             let request = pb::ListAgenciesRequest { context, page_size, page_token };
             of("AgencyService/ListAgencies", &request)
@@ -565,6 +574,11 @@ fn lists(dice: &mut Dice) -> Call {
         }
         6 => of("LedgerService/GetLedger", &pb::GetLedgerRequest { context }),
         7 => of("LedgerService/GetCheckpoint", &pb::GetCheckpointRequest { context, fresh: true }),
+        8 => {
+            let request =
+                pb::ListNoticesRequest { context, after_number: 0, page_size, page_token };
+            of("NoticeService/ListNotices", &request)
+        }
         _ => {
             let request = pb::ListEntriesRequest { context, page_size: 20, ..Default::default() };
             of("LedgerService/ListEntries", &request)
