@@ -31,6 +31,9 @@ const COLUMNS: [Column; 5] = [
 pub(crate) enum Ledger {
     /// Verify a ledger's files without an exchange: every checksum, leaf and attachment, and the tree over them.
     Verify(verify::Verify),
+    /// Show what the exchange's ledger is: its name, the key that signs checkpoints, receipts and certificates, and the record
+    /// types in force.
+    Show,
     /// Print the latest signed checkpoint. For the operator. Default format: the signed note as it is.
     Checkpoint {
         /// Sign one of the ledger as it is now.
@@ -59,6 +62,9 @@ impl Ledger {
     pub(crate) async fn run(self, caller: &Caller) -> Result<(), CliError> {
         match self {
             Self::Verify(verify) => verify.run(caller.output),
+            Self::Show => {
+                show(&Session::open(caller, ledger::Purpose::Administration).await?).await
+            }
             Self::Checkpoint { fresh } => {
                 let session = Session::open(caller, ledger::Purpose::Operation).await?;
                 checkpoint(&session, fresh).await
@@ -68,6 +74,13 @@ impl Ledger {
             }
         }
     }
+}
+
+async fn show(session: &Session) -> Result<(), CliError> {
+    let request = pb::GetLedgerRequest { context: session.context() };
+    let answer = LedgerServiceClient::new(session.channel()).get_ledger(request).await?;
+    let ledger = answer.into_inner().ledger.ok_or_else(incomplete)?;
+    session.output.one(&json::of("concordat.v1.Ledger", &ledger))
 }
 
 async fn checkpoint(session: &Session, fresh: bool) -> Result<(), CliError> {
