@@ -14,3 +14,9 @@ pub mod record;
 pub mod release;
 pub mod signature;
 pub mod subscription;
+
+use crate::pb::ledger::v1::Purpose;
+
+/// The purposes for which data about clients are shared; nothing about a client flows for any other.
+const CLIENT_PURPOSES: [Purpose; 3] =
+    [Purpose::SchoolLeaverTransition, Purpose::ChildWellbeing, Purpose::ChildProtection];

@@ -48,6 +48,32 @@ fn apply(model: &mut Model, batch: &[Row]) {
     }
 }
 
+#[test]
+fn a_row_wrongly_called_new_is_found_at_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path()).store;
+    store.write(vec![row(1, b"key", Some(b"old"))], applied(0)).unwrap();
+    let wrong = Row { fresh: true, ..row(1, b"key", Some(b"new")) };
+    store.write(vec![wrong], applied(1)).unwrap();
+    drop(store);
+    assert!(matches!(open(directory.path()).beginning, Beginning::Anew { .. }));
+}
+
+#[test]
+fn a_new_row_is_written_without_a_look_and_one_that_came_and_went_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path()).store;
+    let new = |key, value| Row { fresh: true, ..row(1, key, value) };
+    let batch =
+        vec![new(b"stays", Some(b"here")), new(b"goes", Some(b"away")), row(1, b"goes", None)];
+    store.write(batch, applied(0)).unwrap();
+    drop(store);
+    let opened = open(directory.path());
+    assert_eq!(opened.beginning, Beginning::Kept);
+    let expected = Model::from([((1, b"stays".to_vec()), b"here".to_vec())]);
+    assert_eq!(rows(&opened.store), expected);
+}
+
 /// A store with a few hundred rows, some long, written in several batches; and what it holds after each of them.
 fn filled(directory: &Path) -> Vec<(Option<Applied>, Model)> {
     let mut store = open(directory).store;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
+        compose::registry,
         document,
         error::{CliError, Exit},
         output::{Column, Output, words},
@@ -15,7 +16,6 @@ use crate::{
         verdict::{SCHEMA_VERSION, Unfit, canonical, examine},
     },
     model::id::PolicyId,
-    record::registry::Registry,
 };
 
 const COLUMNS: [Column; 2] = [("POLICY", "policy"), ("TEXT", "text")];
@@ -23,9 +23,7 @@ const COLUMNS: [Column; 2] = [("POLICY", "policy"), ("TEXT", "text")];
 /// Checks the policies in these files.
 pub(super) fn run(output: Output, files: &[PathBuf]) -> Result<(), CliError> {
     let policies = all(files)?;
-    let registry = Registry::built_in()
-        .map_err(|fault| CliError::new(Exit::Other, "no record type").because(fault.to_string()))?;
-    let findings = survey(&policies, &registry);
+    let findings = survey(&policies, &registry()?);
     if findings.is_none() {
         words(
             "the policies tell too much apart to be tried on every question; check fewer at once",

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{
         code::{self, POOL},
+        compose::registry,
         document,
         error::{CliError, Exit},
         output::{Column, Output, words},
@@ -130,8 +131,7 @@ pub(super) fn run(output: Output, path: &Path) -> Result<(), CliError> {
     let policies = check::all(&files)?;
     let trial = Trial::of(policies.iter().map(|(id, text)| (id, text.as_str())))
         .ok_or_else(|| CliError::new(Exit::Invalid, "the policies do not go together"))?;
-    let registry = Registry::built_in()
-        .map_err(|fault| CliError::new(Exit::Other, "no record type").because(fault.to_string()))?;
+    let registry = registry()?;
     let (mut rows, mut failed) = (Vec::new(), 0_usize);
     for case in &suite.cases {
         let given = case.given.iter().chain(&suite.given);

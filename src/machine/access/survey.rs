@@ -3,13 +3,14 @@
 //! A policy reads codes of the published enums, the field groups of the record types that this program knows, and names of
 //! agencies, agreements and flows. Its words outside quotes say which of these it reads; of names it can only tell apart
 //! those that it spells out, and any other one. So there are finitely many questions, and a policy that none of them makes
-//! forbid never will: most often a code or a group in it is misspelt. It decides nothing: what is put is examined by
+//! forbid never will: most often a code or a group in it is misspelt. Names of two different kinds that a policy compares with
+//! each other, such as an agreement's with a flow's, are told apart only where it spells them out. It decides nothing: what is put is examined by
 //! `verdict.rs` and by the rules.
 
 use std::{collections::BTreeSet, str::FromStr};
 
 use crate::{
-    machine::access::verdict::{Attributes, Party, Trial, Verdict},
+    machine::access::verdict::{Attributes, Party, Trial, Verdict, wording},
     model::id::{AgencyId, AgreementId, FlowId, GroupName, PolicyId, RecordTypeName},
     pb::ledger::v1::{AgencyKind, Gate, LawfulBasis, Purpose},
     record::registry::Registry,
@@ -242,15 +243,10 @@ struct Read {
 
 impl Read {
     fn add(&mut self, text: &str) {
-        for (at, part) in text.split('"').enumerate() {
-            if at % 2 == 0 {
-                let words = part.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-                self.words.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
-            } else {
-                let names = part.split('/').chain([part]);
-                self.names.extend(
-                    names.flat_map(|name| ["", "x"].map(|filling| name.replace('*', filling))),
-                );
+        self.words.extend(wording::words(&wording::code(text)).map(str::to_owned));
+        for quoted in wording::quoted(text) {
+            for name in quoted.split('/').chain([quoted]) {
+                self.names.extend(["", "x"].map(|filling| name.replace('*', filling)));
             }
         }
     }

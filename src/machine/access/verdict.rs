@@ -30,7 +30,7 @@ use crate::{
     pb::ledger::v1 as pb,
 };
 
-mod wording;
+pub(super) mod wording;
 
 /// The version of the Cedar schema that policies are written for.
 pub const SCHEMA_VERSION: u32 = 1;

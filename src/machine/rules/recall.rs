@@ -16,6 +16,7 @@ use crate::{
         apply::{Context, Effect},
         command::recall::RecallCommand,
         outcome::{Receipt, Refusal},
+        rules::CLIENT_PURPOSES,
         state::{
             State,
             agency::AgencyNumber,
@@ -30,7 +31,7 @@ use crate::{
         id::{ClientId, RecallId, RecordId},
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1::{Purpose, RecallAct, RecallReason},
+    pb::ledger::v1::{RecallAct, RecallReason},
 };
 
 /// From how many recipients one entry recalls; each may change a few rows for every subscription it has.
@@ -314,7 +315,7 @@ fn issue_one(
 
 /// The groups that may flow to a recipient on another ground: they are not asked back.
 fn flowing(state: &State, row: &RecordRow, recipient: AgencyNumber, now: UnixMillis) -> Groups {
-    [Purpose::SchoolLeaverTransition, Purpose::ChildWellbeing, Purpose::ChildProtection]
+    CLIENT_PURPOSES
         .into_iter()
         .map(|purpose| Question::about(row, recipient, i32::from(purpose), now))
         .fold(Groups::NONE, |set, question| set.with(access::decide(state, &question).groups()))

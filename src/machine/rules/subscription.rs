@@ -10,7 +10,7 @@ use crate::{
         apply::{Context, Effect},
         command::subscription::SubscriptionCommand,
         outcome::{Receipt, Refusal},
-        rules::recall,
+        rules::{CLIENT_PURPOSES, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -20,7 +20,7 @@ use crate::{
         sweep,
     },
     model::{id::SubscriptionId, limit},
-    pb::ledger::v1::{NackReason, Purpose},
+    pb::ledger::v1::NackReason,
 };
 
 /// The greatest number of ranges that a subscription repeats; beyond it they are joined, and more comes again.
@@ -128,11 +128,8 @@ fn create(
     (agency, id): (AgencyNumber, &SubscriptionId),
     types: BTreeSet<crate::machine::state::record::TypeNumber>,
 ) -> Result<Change, Refusal> {
-    match context.purpose {
-        Purpose::Unspecified | Purpose::Operation | Purpose::Administration => {
-            return Err(Refusal::PurposeNotPermitted);
-        }
-        Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection => {}
+    if !CLIENT_PURPOSES.contains(&context.purpose) {
+        return Err(Refusal::PurposeNotPermitted);
     }
     if state.subscription_number(agency, id).is_some() {
         return Err(Refusal::SubscriptionExists);

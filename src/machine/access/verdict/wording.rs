@@ -67,8 +67,8 @@ pub(super) fn foreign(canonical: &str) -> Vec<String> {
     let plain = |b: u8| {
         b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'/' | b'*')
     };
-    let quoted = canonical.split('"').skip(1).step_by(2);
-    let unnamed = quoted.filter(|text| NAME_BYTES_MAX < text.len() || !text.bytes().all(plain));
+    let unnamed =
+        quoted(canonical).filter(|text| NAME_BYTES_MAX < text.len() || !text.bytes().all(plain));
     let code = code(canonical);
     let unknown = words(&code).filter(|word| !WORDS.contains(word));
     unnamed
@@ -79,13 +79,18 @@ pub(super) fn foreign(canonical: &str) -> Vec<String> {
         .collect()
 }
 
+/// What stands in quotes.
+pub(in crate::machine::access) fn quoted(canonical: &str) -> impl Iterator<Item = &str> {
+    canonical.split('"').skip(1).step_by(2)
+}
+
 /// The words outside quotes.
-fn words(code: &str) -> impl Iterator<Item = &str> {
+pub(in crate::machine::access) fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
 /// The text without comments and without what stands in quotes. It holds no backslash, so a quote always ends at the next.
-fn code(text: &str) -> String {
+pub(in crate::machine::access) fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find(['"', '/']) {

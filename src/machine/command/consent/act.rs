@@ -1,8 +1,8 @@
 //! Who said something about sharing, by what right, and when it must be asked for anew.
 //!
 //! No date of birth stands in clear. A milestone at a birthday is stated by its month alone and falls due on the first
-//! day of that month, or at its end if the act was of that very month; a leaving date, of which there are two a year, is stated as it is. Whether a milestone is needed
-//! and plausible is decided by the rules.
+//! day of that month, or at its end if the act was of that very month; a leaving date, of which there are two a year, is
+//! stated as it is. Whether a milestone is needed and plausible is decided by the rules.
 
 use std::collections::BTreeSet;
 

@@ -13,6 +13,7 @@ use crate::{
     machine::{
         command::agreement::{self as command, Content},
         outcome::Refusal,
+        rules::CLIENT_PURPOSES,
         state::{
             State,
             agency::{Agency, AgencyNumber},
@@ -21,7 +22,7 @@ use crate::{
         },
     },
     model::{digest::Digest, id::AgencyId, limit, order::UnixMillis},
-    pb::ledger::v1::{AgencyKind, CaseloadRule, Gate, LawfulBasis, PartyRole, Purpose, Regime},
+    pb::ledger::v1::{AgencyKind, CaseloadRule, Gate, LawfulBasis, PartyRole, Regime},
 };
 
 /// How long an agreement may last, in milliseconds: ten years of 365.25 days.
@@ -34,10 +35,7 @@ pub(in crate::machine) fn findings(
     content: &Content,
 ) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
-    let shared = matches!(
-        content.purpose,
-        Purpose::SchoolLeaverTransition | Purpose::ChildWellbeing | Purpose::ChildProtection
-    );
+    let shared = CLIENT_PURPOSES.contains(&content.purpose);
     findings.note(shared, Gap::PurposeNotAllowed, || "purpose".to_owned());
     let in_time = now < content.expires_at && content.expires_at <= now.plus(LASTS_MS_MAX);
     findings.note(in_time, Gap::ExpiryInvalid, || "expires_at_ms".to_owned());
