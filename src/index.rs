@@ -55,6 +55,13 @@ impl Index {
         Resolved { client, news }
     }
 
+    /// The client that `identifiers` of `agency` mean, if the ledger holds them from this agency already.
+    pub fn told_before(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
+        let client = self.known(agency, identifiers)?;
+        let told = (agency.clone(), client, told_digest(identifiers));
+        self.told.contains(&told).then_some(client)
+    }
+
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
     pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
         let Identifiers { local_id, scn } = identifiers;

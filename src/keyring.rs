@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     model::{
+        hexadecimal,
         id::{AgencyId, ClientId, KeyId, LedgerId},
         order::UnixMillis,
     },
@@ -44,7 +45,7 @@ impl EpochId {
 
 impl fmt::Display for EpochId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hexadecimal::write(f, &self.0)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod date;
 pub mod digest;
+pub mod hexadecimal;
 pub mod id;
 pub mod identifier;
 pub mod limit;

@@ -86,6 +86,8 @@ struct Shared {
     calls: appender::Calls,
     /// Callers that wait for their entry, by the draft's salt.
     waiters: Mutex<BTreeMap<[u8; 16], Waiter>>,
+    /// Answers for them, on their way to the thread where they wait.
+    answers: mpsc::UnboundedSender<follower::Answers>,
     subscriptions: delivery::Wakes,
     clockwork: Notify,
     applied: watch::Sender<Position>,

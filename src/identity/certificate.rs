@@ -12,7 +12,7 @@ use std::{
 use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time};
 
-use crate::model::{digest::Digest, order::UnixMillis, violation::Violation};
+use crate::model::{digest::Digest, hexadecimal, order::UnixMillis, violation::Violation};
 
 /// The greatest length of a serial number, in bytes (RFC 5280 §4.1.2.2).
 const SERIAL_BYTES_MAX: usize = 20;
@@ -35,7 +35,7 @@ impl Serial {
 
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hexadecimal::write(f, &self.0)
     }
 }
 

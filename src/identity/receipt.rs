@@ -5,10 +5,10 @@
 //! the order of their bytes, no number but integers; which is RFC 8785 for what receipts hold. Key and signature are
 //! lower-case hexadecimal. It does not say whether the key is the right one: whoever verifies must know it.
 
-use std::fmt::Write;
-
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Map, Value, json};
+
+use crate::model::hexadecimal;
 
 /// What a signature covers begins with this.
 const DOMAIN: &[u8] = b"concordat.receipt.v1\n";
@@ -33,7 +33,8 @@ pub fn statement(receipt: &Value) -> Vec<u8> {
 
 /// A receipt with its proof, to be read by people too.
 pub fn document(receipt: &Value, key: &[u8], signature: &[u8]) -> String {
-    let proof = json!({ "type": "Ed25519", "key": hex(key), "signature": hex(signature) });
+    let proof =
+        json!({ "type": "Ed25519", "key": hex::encode(key), "signature": hex::encode(signature) });
     format!("{:#}", json!({ "receipt": receipt, "proof": proof }))
 }
 
@@ -46,7 +47,9 @@ pub fn verify(document: &str, known: Option<&[u8]>) -> Result<(Value, Vec<u8>), 
     let receipt = whole.get("receipt").filter(|receipt| receipt.is_object());
     let receipt = receipt.ok_or(Flaw::Malformed)?;
     let proof = whole.get("proof").ok_or(Flaw::Malformed)?;
-    let field = |name: &str| proof.get(name).and_then(Value::as_str).and_then(unhex);
+    let field = |name: &str| {
+        proof.get(name).and_then(Value::as_str).and_then(hexadecimal::parse::<Vec<u8>>)
+    };
     let key = field("key").ok_or(Flaw::Malformed)?;
     let signature = field("signature").ok_or(Flaw::Malformed)?;
     if known.is_some_and(|known| known != key) {
@@ -70,21 +73,6 @@ fn canonical(value: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() {
-        return None;
-    }
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,7 @@
 //! The state digest is the sum, lane by lane modulo 2^64, of the SHA-256 of every row, so it changes with a row and
 //! never needs the whole state. It tells replicas of one honest history apart; the ledger's tree is what resists forgery.
 
-use std::{
-    borrow::Borrow,
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-    ops::RangeBounds,
-};
+use std::{borrow::Borrow, collections::BTreeMap, fmt, ops::RangeBounds};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -74,7 +69,8 @@ struct Change {
 /// The changes of rows since they were last taken, and the digest of all rows.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    changes: BTreeMap<RowName, Change>,
+    /// In the order in which they were made; a row may have several.
+    changes: Vec<(RowName, Change)>,
     digest: RowsDigest,
     /// The terms of rows as they stand now, for some that changed lately. Losing it changes nothing but the cost.
     terms: BTreeMap<RowName, [u64; 4]>,
@@ -86,9 +82,18 @@ const TERMS_MAX: usize = 256;
 impl Journal {
     /// Takes the changed rows, each once, with its last value.
     pub fn take(&mut self) -> Vec<Row> {
-        std::mem::take(&mut self.changes)
-            .into_iter()
-            .map(|((table, key), Change { value, fresh })| Row { table, key, value, fresh })
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.sort_by(|(a, _), (b, _)| a.cmp(b)); // stable: of one row, in their order
+        // The earlier change goes and the later one stays, which then is as fresh as the row was at first.
+        changes.dedup_by(|(later, change), (earlier, kept)| {
+            let same = later == earlier;
+            if same {
+                kept.value = change.value.take();
+            }
+            same
+        });
+        let rows = changes.into_iter();
+        rows.map(|((table, key), Change { value, fresh })| Row { table, key, value, fresh })
             .collect()
     }
 
@@ -100,7 +105,7 @@ impl Journal {
     fn change(&mut self, table: u8, key: Box<[u8]>, old: Option<&[u8]>, new: Option<Box<[u8]>>) {
         let name = (table, key);
         let (_, key) = &name;
-        let known = self.terms.get_mut(&name);
+        let known = if old.is_some() { self.terms.get_mut(&name) } else { None };
         if let Some(old) = old {
             let terms = known.as_deref().copied();
             self.digest.subtract(terms.unwrap_or_else(|| RowsDigest::lanes(table, key, old)));
@@ -121,12 +126,7 @@ impl Journal {
             }
             (None, _) => {}
         }
-        match self.changes.entry(name) {
-            Entry::Vacant(vacant) => {
-                let _change = vacant.insert(Change { value: new, fresh: old.is_none() });
-            }
-            Entry::Occupied(mut change) => change.get_mut().value = new,
-        }
+        self.changes.push((name, Change { value: new, fresh: old.is_none() }));
     }
 }
 
@@ -228,5 +228,40 @@ impl<K: Stored + Ord + Clone, V: Stored + PartialEq> Table<K, V> {
             value: Some(bytes_of(value)),
             fresh: false,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_changes_often_is_taken_once_as_it_stands_and_as_fresh_as_it_was() {
+        let mut journal = Journal::default();
+        let mut table = Table::<u8, u32>::new(9);
+        table.put(&mut journal, 2, 20);
+        let rows = journal.take();
+        assert_eq!(rows.iter().map(|row| row.fresh).collect::<Vec<_>>(), [true]);
+        for value in [21, 22, 23] {
+            table.put(&mut journal, 2, value);
+        }
+        table.put(&mut journal, 1, 10);
+        table.change(&mut journal, &1, |value| *value += 1);
+        table.put(&mut journal, 3, 30);
+        let _gone = table.remove(&mut journal, &3);
+        let taken = journal.take();
+        let told: Vec<_> =
+            taken.iter().map(|row| (row.key.first(), row.value.as_deref(), row.fresh)).collect();
+        let expected = [
+            (Some(&1), Some(&[11, 0, 0, 0][..]), true),
+            (Some(&2), Some(&[23, 0, 0, 0][..]), false),
+            (Some(&3), None, true),
+        ];
+        assert_eq!(told, expected);
+        assert!(journal.take().is_empty());
+        let mut anew = (Journal::default(), Table::<u8, u32>::new(9));
+        anew.1.put(&mut anew.0, 1, 11);
+        anew.1.put(&mut anew.0, 2, 23);
+        assert_eq!(journal.digest(), anew.0.digest(), "the digest is that of the rows");
     }
 }

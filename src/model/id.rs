@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::model::{digest::Digest, violation::Violation};
+use crate::model::{digest::Digest, hexadecimal, violation::Violation};
 
 /// The greatest length of a slug, in bytes.
 pub const SLUG_BYTES_MAX: usize = 63;
@@ -85,22 +85,6 @@ slug_id! {
     PolicyId, "policy id";
 }
 
-/// Parses the hexadecimal form of a fixed number of bytes.
-fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != N.checked_mul(2)? {
-        return None;
-    }
-    for (to, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        if pair.bytes().any(|b| b.is_ascii_uppercase() || b == b'+') {
-            return None;
-        }
-        *to = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 macro_rules! byte_id {
     ($($(#[$doc:meta])* $name:ident, $what:literal;)*) => {$(
         $(#[$doc])*
@@ -138,7 +122,7 @@ macro_rules! byte_id {
             type Err = Violation;
 
             fn from_str(text: &str) -> Result<Self, Violation> {
-                hexadecimal(text).map(Self).ok_or_else(|| {
+                hexadecimal::parse(text).map(Self).ok_or_else(|| {
                     Violation::new("", "MALFORMED_ID", concat!($what, " is 32 lower-case hexadecimal digits"))
                 })
             }
@@ -146,7 +130,7 @@ macro_rules! byte_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                hexadecimal::write(f, &self.0)
             }
         }
 

@@ -1,9 +1,10 @@
 //! The appender: the one task that writes the ledger. It takes what waits as one group, so that many callers share one
 //! sync, and lets stops go first.
 //!
-//! The segment engine writes and syncs inside `append`, so a real node gives this task a thread of its own. It does not
-//! take a draft as soon as there is one: every group costs a sync, whatever its size. It is called when enough drafts wait,
-//! or when every caller that was ready has had its turn, so that a lone caller waits for nobody. See [`Calls`].
+//! The segment engine writes and syncs inside `append`, so a real node runs this task on a thread apart from its callers,
+//! which the follower shares. It does not take a draft as soon as there is one: every group costs a sync, whatever its
+//! size. It is called when enough drafts wait, or when every caller that was ready has had its turn, so that a lone caller
+//! waits for nobody. See [`Calls`].
 
 use std::sync::{
     Arc,
@@ -91,6 +92,8 @@ pub(super) async fn run(
                     shared.break_down(&fault);
                     return;
                 }
+                // The follower shares the thread: what is synced is applied before the next group is written.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     machine::{
         Command, Outcome, Receipt, Refusal, Released, State,
         outcome::Remembered,
-        read::offers::{self, Found},
+        read::offers::{self, Found, KnownClient},
         state::client::AliasKind,
     },
     model::{
@@ -88,8 +88,12 @@ impl Node {
         publication: &Publication,
     ) -> Result<Outcome, Failure> {
         let agency = agency_of(asked)?;
-        let found = self
-            .read(|state| offers::found(state, agency, asked.request_id, &publication.record_type));
+        let told = self.shared.index().told_before(agency, &publication.identifiers);
+        // One look at the state for all that a further record of a client needs.
+        let (found, known) = self.read(|state| {
+            let found = offers::found(state, agency, asked.request_id, &publication.record_type);
+            (found, told.and_then(|client| offers::known_client(state, agency, client)))
+        });
         if let Some((key, client)) = found.before {
             let key = self.key(key).await?;
             let alias = self.alias_of(agency, client, AliasKind::Own);
@@ -100,6 +104,10 @@ impl Node {
         }
         if !found.flows {
             return Ok(Err(Refusal::NoActiveFlow));
+        }
+        if let Some(KnownClient { client, alias, key }) = known {
+            let key = self.key(key).await?;
+            return self.publish_sealed(asked, publication, (found, client, alias), &key).await;
         }
         let (client, news) = self.resolve(agency, &publication.identifiers);
         let (alias, key) = futures::try_join!(

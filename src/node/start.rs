@@ -98,6 +98,7 @@ pub struct Tasks {
     appender: Task,
     caller: Task,
     follower: Task,
+    answerer: Task,
     clockwork: Task,
 }
 
@@ -108,17 +109,18 @@ impl fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Runs the tasks: the appender on a thread of its own, since it writes and syncs, the others on the present runtime.
+    /// Runs the tasks: the appender, which writes and syncs, and the follower, which comes after it, on one thread of their
+    /// own; the others on the present runtime, where the callers run.
     ///
     /// # Errors
     /// The operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let Self { appender, caller, follower, clockwork } = self;
+        let Self { appender, caller, follower, answerer, clockwork } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let thread = std::thread::Builder::new()
-            .name("appender".to_owned())
-            .spawn(move || runtime.block_on(appender))?;
-        for task in [caller, follower, clockwork] {
+        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
+            let _ended = runtime.block_on(futures::future::join(follower, appender));
+        })?;
+        for task in [caller, answerer, clockwork] {
             drop(tokio::spawn(task));
         }
         Ok(thread)
@@ -126,8 +128,8 @@ impl Tasks {
 
     /// Runs all tasks on the present runtime: for simulations, whose disk is memory.
     pub fn spawn_together(self) {
-        let Self { appender, caller, follower, clockwork } = self;
-        for task in [appender, caller, follower, clockwork] {
+        let Self { appender, caller, follower, answerer, clockwork } = self;
+        for task in [appender, caller, follower, answerer, clockwork] {
             drop(tokio::spawn(task));
         }
     }
@@ -215,6 +217,7 @@ impl Node {
         let (index, identities) = rebuild_index(&ledger, &state, &keys).await?;
         let (ordinary, ordinary_drafts) = mpsc::channel(PROPOSALS_MAX);
         let (urgent, urgent_drafts) = mpsc::channel(PROPOSALS_MAX);
+        let (answers, answered) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             ledger: Arc::new(ledger),
             applied: watch::Sender::new(state.chain().next),
@@ -231,6 +234,7 @@ impl Node {
             urgent,
             calls: appender::Calls::default(),
             waiters: Mutex::default(),
+            answers,
             subscriptions: Wakes::default(),
             clockwork: Notify::new(),
             fault: watch::Sender::new(None),
@@ -239,6 +243,7 @@ impl Node {
             appender: Box::pin(appender::run(Arc::clone(&shared), ordinary_drafts, urgent_drafts)),
             caller: Box::pin(appender::call(Arc::clone(&shared))),
             follower: Box::pin(follower::run(Arc::clone(&shared), store)),
+            answerer: Box::pin(follower::answer(Arc::clone(&shared), answered)),
             clockwork: Box::pin(clockwork::run(Arc::clone(&shared))),
         };
         Ok((Self { shared }, tasks, Beginning { replayed, identities }))

@@ -23,8 +23,8 @@ use crate::{
     record::{
         leaver_form,
         redaction::{Keep, RedactionPlan},
-        shape::{self, Shape},
-        wire::{WireType, field_numbers},
+        shape::{self, Shape, Shaped},
+        wire::WireType,
     },
 };
 
@@ -204,6 +204,12 @@ impl RecordType {
         &self.fields
     }
 
+    /// The top-level field of that number.
+    pub(crate) fn field(&self, number: u32) -> Option<&RecordField> {
+        let at = self.fields.binary_search_by_key(&number, |field| field.number).ok()?;
+        self.fields.get(at)
+    }
+
     /// The message that the type is.
     pub fn descriptor(&self) -> &MessageDescriptor {
         &self.descriptor
@@ -249,14 +255,17 @@ impl RecordType {
         body: &[u8],
         rules: impl FnOnce(&mut M, &[&FieldGroup]) -> Result<Facts, Vec<Violation>>,
     ) -> Result<Checked, Vec<Violation>> {
-        // Encoded anew, a body has no unknown fields, and no field twice.
-        let decoded = M::decode(body).ok().map(|record| (record.encode_to_vec(), record));
-        let (encoded, mut record) = decoded.ok_or_else(|| vec![shape::malformed(self)])?;
-        let shaped = shape::check(self, &encoded)?;
-        if shaped.len() != encoded.len() {
-            record = M::decode(shaped.as_slice()).map_err(|_| vec![shape::malformed(self)])?;
+        let malformed = |_| vec![shape::malformed(self)];
+        let mut record = M::decode(body).map_err(malformed)?;
+        let Shaped { present, kept } = if shape::is_plain(self.shape(), body) {
+            shape::check(self, body)?
+        } else {
+            // Encoded anew, a body has no unknown fields, and no field twice.
+            shape::check(self, &record.encode_to_vec())?
+        };
+        if let Some(kept) = kept {
+            record = M::decode(kept.as_slice()).map_err(malformed)?;
         }
-        let present = self.groups_of(&shaped);
         let facts = rules(&mut record, &present)?;
         let groups = present.into_iter().map(|group| group.name.clone()).collect();
         Ok(Checked { body: Bytes::from(record.encode_to_vec()), groups, facts })
@@ -299,18 +308,6 @@ impl RecordType {
                 })
                 .collect(),
         )
-    }
-
-    /// The groups of which a well-formed body holds a field, in the order of the type.
-    fn groups_of(&self, body: &[u8]) -> Vec<&FieldGroup> {
-        let mut present = vec![false; self.groups.len()];
-        for number in field_numbers(body).unwrap_or_default() {
-            let field = self.fields.iter().find(|field| field.number == number);
-            if let Some(held) = field.and_then(|field| present.get_mut(field.group_place)) {
-                *held = true;
-            }
-        }
-        self.groups.iter().zip(present).filter_map(|(group, held)| held.then_some(group)).collect()
     }
 }
 
@@ -365,6 +362,11 @@ impl RecordField {
     /// Whether the exchange derives the field, so that a publisher may not give it.
     pub fn derived(&self) -> bool {
         self.derived
+    }
+
+    /// Where its group stands among those of the type.
+    pub(crate) fn group_place(&self) -> usize {
+        self.group_place
     }
 }
 

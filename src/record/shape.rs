@@ -12,8 +12,8 @@ use crate::{
     model::{date, violation::Violation},
     record::{
         findings::Findings,
-        registry::RecordType,
-        wire::{Field, MalformedRecord, last_value, varint},
+        registry::{FieldGroup, RecordType},
+        wire::{Field, MalformedRecord, WireType, last_value, varint},
     },
 };
 
@@ -85,16 +85,54 @@ struct Path<'a> {
     element: Option<usize>,
 }
 
-/// The body, which its type encoded anew, without groups that say nothing.
+/// Whether a body is plain: every field is known and stands in its place, none stands twice, none says what its absence
+/// says. Its type, encoding it anew, would say nothing else; so what is found in it holds for that too.
+pub(crate) fn is_plain(shape: &Shape, message: &[u8]) -> bool {
+    let mut rest = message;
+    let mut last = 0;
+    while !rest.is_empty() {
+        let Ok((field, after)) = Field::split(rest) else { return false };
+        rest = after;
+        let Some(shaped) = shape.field(field.number) else { return false };
+        let again = field.number == last && shaped.repeated;
+        if field.number <= last && !again {
+            return false;
+        }
+        last = field.number;
+        let plain = match &shaped.holds {
+            Holds::Message(inner) => is_plain(inner, field.payload),
+            Holds::Codes(_) if shaped.repeated => field.wire_type == WireType::LengthDelimited,
+            Holds::Other if shaped.repeated => true,
+            Holds::Codes(_) | Holds::Other => field.payload.iter().any(|byte| *byte != 0),
+        };
+        if !plain {
+            return false;
+        }
+    }
+    true
+}
+
+/// What the shape of a body says of it.
+pub(crate) struct Shaped<'a> {
+    /// The groups that it holds, in the order of the type.
+    pub(crate) present: Vec<&'a FieldGroup>,
+    /// The body without groups that say nothing, where it had any.
+    pub(crate) kept: Option<Vec<u8>>,
+}
+
+/// Checks a body that is plain, or that its type encoded anew.
 ///
 /// # Errors
 /// `UNKNOWN_CODE`, `CODE_NOT_VALID_ON_DATE` and `DERIVED_FIELD`, each at its field.
-pub(crate) fn check(record_type: &RecordType, body: &[u8]) -> Result<Vec<u8>, Vec<Violation>> {
+pub(crate) fn check<'a>(
+    record_type: &'a RecordType,
+    body: &[u8],
+) -> Result<Shaped<'a>, Vec<Violation>> {
     let mut findings = Findings::default();
-    let kept = walk(&mut findings, record_type.shape(), None, body)
-        .and_then(|()| without_empty_groups(&mut findings, record_type, body))
+    let shaped = walk(&mut findings, record_type.shape(), None, body)
+        .and_then(|()| top_level(&mut findings, record_type, body))
         .map_err(|MalformedRecord| vec![malformed(record_type)])?;
-    findings.into_result(kept)
+    findings.into_result(shaped)
 }
 
 /// What is said of a body that is no message of its type.
@@ -103,14 +141,16 @@ pub(crate) fn malformed(record_type: &RecordType) -> Violation {
     Violation::new("", "MALFORMED_RECORD", description)
 }
 
-fn without_empty_groups(
+fn top_level<'a>(
     findings: &mut Findings,
-    record_type: &RecordType,
+    record_type: &'a RecordType,
     body: &[u8],
-) -> Result<Vec<u8>, MalformedRecord> {
-    let mut kept = Vec::with_capacity(body.len());
+) -> Result<Shaped<'a>, MalformedRecord> {
+    let mut present = vec![false; record_type.groups().len()];
+    let mut kept: Option<Vec<u8>> = None;
     let mut rest = body;
     while !rest.is_empty() {
+        let before = body.len() - rest.len();
         let (field, after) = Field::split(rest)?;
         let whole = rest.get(..rest.len() - after.len()).ok_or(MalformedRecord)?;
         rest = after;
@@ -119,22 +159,29 @@ fn without_empty_groups(
                 !shaped.repeated && matches!(shaped.holds, Holds::Message(_))
             });
         if says_nothing {
+            let _begun = kept.get_or_insert_with(|| body.get(..before).unwrap_or_default().into());
             continue;
         }
-        kept.extend_from_slice(whole);
-        if let Some(declared) = record_type.fields().iter().find(|f| f.number() == field.number) {
-            findings.require(
-                !declared.derived(),
-                declared.name(),
-                "DERIVED_FIELD",
-                "the exchange derives this field; leave it out",
-            );
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(whole);
         }
+        let Some(declared) = record_type.field(field.number) else { continue };
+        if let Some(held) = present.get_mut(declared.group_place()) {
+            *held = true;
+        }
+        findings.require(
+            !declared.derived(),
+            declared.name(),
+            "DERIVED_FIELD",
+            "the exchange derives this field; leave it out",
+        );
     }
-    Ok(kept)
+    let groups = record_type.groups().iter().zip(present);
+    let present = groups.filter_map(|(group, held)| held.then_some(group)).collect();
+    Ok(Shaped { present, kept })
 }
 
-/// Checks the codes of a message that the program itself encoded.
+/// Checks the codes of a message that is plain, or that the program itself encoded.
 fn walk(
     findings: &mut Findings,
     shape: &Shape,

@@ -32,23 +32,8 @@ impl fmt::Display for MalformedRecord {
 
 impl std::error::Error for MalformedRecord {}
 
-/// The field numbers that occur at the top level of `body`.
-///
-/// # Errors
-/// `MalformedRecord` if the bytes are no message.
-pub(crate) fn field_numbers(body: &[u8]) -> Result<Vec<u32>, MalformedRecord> {
-    let mut numbers = Vec::new();
-    let mut rest = body;
-    while !rest.is_empty() {
-        let (field, after) = Field::split(rest)?;
-        numbers.push(field.number);
-        rest = after;
-    }
-    Ok(numbers)
-}
-
 /// The last value of a field that is text or a message: where such a field occurs twice, decoders take the last text. A
-/// message that this program encoded has no field twice.
+/// message that is plain has no field twice.
 pub(crate) fn last_value(message: &[u8], number: u32) -> Result<&[u8], MalformedRecord> {
     let mut last: &[u8] = &[];
     let mut rest = message;

@@ -10,12 +10,13 @@ use crate::{
         state::{
             State,
             agency::AgencyNumber,
+            client::AliasKind,
             record::{Groups, RecordRow},
             subscription::SubscriptionNumber,
         },
     },
     model::{
-        id::{AgencyId, ClientId, KeyId, RecordId, RecordTypeName, RequestId},
+        id::{AgencyId, AliasId, ClientId, KeyId, RecordId, RecordTypeName, RequestId},
         order::UnixMillis,
     },
     pb::ledger::v1 as pb,
@@ -158,4 +159,23 @@ pub fn found(
         .zip(state.type_number(record_type))
         .is_some_and(|(number, of)| state.recipients_of(number, of).next().is_some());
     Found { record, before, flows }
+}
+
+/// A client of an agency whose records are sealed already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownClient {
+    /// The client.
+    pub client: ClientId,
+    /// The agency's own name for it.
+    pub alias: AliasId,
+    /// The key that seals the agency's records about it.
+    pub key: KeyId,
+}
+
+/// The agency's own name for a client, and the key of its records about it; `None` unless both are there.
+pub fn known_client(state: &State, agency: &AgencyId, client: ClientId) -> Option<KnownClient> {
+    let number = state.agency_number(agency)?;
+    let alias = state.alias(number, client, AliasKind::Own)?;
+    let key = state.key_for(Some(client), Some(number), i32::from(pb::DisposalClass::Record))?;
+    Some(KnownClient { client, alias, key })
 }

@@ -143,7 +143,6 @@ fn create(
         id: id.clone(),
         types,
         purpose: i32::from(context.purpose),
-        next_queued: 0,
         next_delivery: 1,
         settled: 0,
         replays: Vec::new(),

@@ -45,8 +45,6 @@ pub struct Subscription {
     pub types: BTreeSet<TypeNumber>,
     /// For what the agency receives (`Purpose`).
     pub purpose: i32,
-    /// The place that the next record takes in the queue.
-    pub next_queued: u64,
     /// The number that the next delivery takes, from 1.
     pub next_delivery: u64,
     /// Every delivery up to this one is settled: acknowledged, refused, or to be repeated.
@@ -159,12 +157,11 @@ impl State {
 
     /// Appends a record (first version) to a subscription's queue, unless it waits there already.
     pub(in crate::machine) fn enqueue(&mut self, number: SubscriptionNumber, first: RecordId) {
-        let Some(place) = self.subscription(number).map(|row| row.next_queued) else { return };
         let Entry::Vacant(waits) = self.indexes.queued.entry((first, number)) else { return };
+        // A place may come again once its queue was empty; whoever still names it names the record too.
+        let last = self.tables.queue.range((number, 0)..=(number, u64::MAX)).next_back();
+        let place = last.map_or(0, |((_, place), _)| place.saturating_add(1));
         let _placed = waits.insert(place);
-        self.tables.subscriptions.change(&mut self.journal, &number, |row| {
-            row.next_queued = place.saturating_add(1);
-        });
         self.tables.queue.put(&mut self.journal, (number, place), first);
     }
 

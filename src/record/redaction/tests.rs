@@ -9,7 +9,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use super::*;
 use crate::record::{
     registry::{RecordType, Registry},
-    wire::field_numbers,
+    wire::Field,
 };
 
 /// A body of the descriptor in which any field may be present, drawn from `noise`.
@@ -116,7 +116,7 @@ proptest! {
         for record_type in registry.record_types() {
             let groups = chosen(record_type, bits);
             if let Ok(redacted) = record_type.redaction_plan(&groups).redact(&noise) {
-                for number in field_numbers(&redacted).unwrap() {
+                for number in field_numbers(&redacted) {
                     prop_assert!(groups.contains(group_of(record_type, number)));
                 }
             }
@@ -137,7 +137,7 @@ proptest! {
             let groups = chosen(record_type, bits);
             let plan = record_type.redaction_plan(&groups);
             for body in [&body[..], &body[..at]] {
-                for number in plan.redact(body).map_or(Vec::new(), |left| field_numbers(&left).unwrap()) {
+                for number in plan.redact(body).map_or(Vec::new(), |left| field_numbers(&left)) {
                     prop_assert!(groups.contains(group_of(record_type, number)));
                 }
             }
@@ -190,4 +190,16 @@ fn malformed_bytes_are_errors() {
     ] {
         assert_eq!(whole.redact(bytes), Err(MalformedRecord), "{bytes:?}");
     }
+}
+
+/// The field numbers at the top level of a message.
+fn field_numbers(body: &[u8]) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (field, after) = Field::split(rest).unwrap();
+        numbers.push(field.number);
+        rest = after;
+    }
+    numbers
 }

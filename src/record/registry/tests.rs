@@ -417,3 +417,43 @@ fn a_plan_is_compiled_once_for_each_set_of_groups() {
     ));
     assert!(record_type.redaction_plan(&set(&["unheard-of"])).is_empty());
 }
+
+/// The top-level fields of a body, as they lie.
+fn parts(mut rest: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (_, after) = crate::record::wire::Field::split(rest).unwrap();
+        parts.push(rest[..rest.len() - after.len()].to_vec());
+        rest = after;
+    }
+    parts
+}
+
+#[test]
+fn a_body_that_is_not_plain_is_checked_as_its_type_encodes_it() {
+    let record_type = leaver_form();
+    let example = record_type.example();
+    let reversed: Vec<u8> = parts(&example).into_iter().rev().flatten().collect();
+    let encodings: [(&str, Vec<u8>); 7] = [
+        ("as it is", example.clone()),
+        ("out of order", reversed),
+        ("every field twice", [&example[..], &example[..]].concat()),
+        ("a field that nobody declared", [&example[..], &[0x82, 0x7d, 0x01, 0x78]].concat()),
+        ("a group that says nothing", [&example[..], &[0x3a, 0x00]].concat()),
+        ("a status that says nothing", [&[0x0a, 0x02, 0x18, 0x00][..], &example[..]].concat()),
+        ("a code that there is not", [&[0x0a, 0x02, 0x18, 0x63][..], &example[..]].concat()),
+    ];
+    let mut plain = 0;
+    for (what, body) in encodings {
+        let anew = LeaverForm::decode(body.as_slice()).unwrap().encode_to_vec();
+        let is_plain = shape::is_plain(record_type.shape(), &body);
+        assert!(!is_plain || body == anew, "{what}");
+        plain += usize::from(is_plain);
+        assert_eq!(
+            record_type.validate(&body, &TODAY),
+            record_type.validate(&anew, &TODAY),
+            "{what}"
+        );
+    }
+    assert_eq!(plain, 1, "the shortest way is taken by the example alone");
+}
