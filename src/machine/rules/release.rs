@@ -28,11 +28,14 @@ use crate::{
 mod disclosure;
 mod line;
 mod released;
+mod report;
 
-use line::{Planned, Verdict, decide_line, flows, granted, until};
+pub(in crate::machine) use line::Planned;
+use line::{Verdict, decide_line, flows, granted, until};
 pub(in crate::machine) use line::{held, offered};
 pub use released::Released;
 use released::release;
+pub(in crate::machine) use report::{perform_report, planned_for_report};
 
 /// What is decided about a release.
 #[derive(Debug)]

@@ -10,13 +10,14 @@ use crate::{
             State,
             agency::AgencyNumber,
             client::{Alias, AliasKind},
-            record::{DisclosureRow, Groups},
+            record::{DisclosedOn, DisclosureRow, Groups},
             subscription::{Delivery, Fate, Received, SubscriptionNumber},
         },
     },
     model::{
         digest::Digest,
         id::{AgreementId, AliasId, ClientId, FlowId, RecordId},
+        order::UnixMillis,
     },
 };
 
@@ -50,10 +51,12 @@ pub(super) fn disclose(
     state: &mut State,
     context: &Context,
     key: (RecordId, AgencyNumber),
-    (record, groups, purpose, flows): (RecordId, Groups, i32, Vec<(AgreementId, u32, FlowId)>),
+    (alias, record, groups): (AliasId, RecordId, Groups),
+    (purpose, flows): (i32, Vec<(AgreementId, u32, FlowId, Groups)>),
 ) -> (u32, Option<RecordId>) {
     let before = state.tables.disclosures.get(&key).cloned();
     let (position, at) = (context.position, context.now);
+    let grounds = grounds(before.as_ref(), groups, (purpose, at), flows);
     let fresh = DisclosureRow {
         record,
         groups,
@@ -66,7 +69,8 @@ pub(super) fn disclose(
         first_at: at,
         at,
         purpose,
-        flows,
+        alias,
+        grounds,
     };
     let row = match before {
         None => fresh,
@@ -88,6 +92,27 @@ pub(super) fn disclose(
     let version = row.versions;
     state.tables.disclosures.put(&mut state.journal, key, row);
     (version, supersedes)
+}
+
+/// On which flow each group was released last, now that `groups` were released again.
+fn grounds(
+    before: Option<&DisclosureRow>,
+    groups: Groups,
+    (purpose, at): (i32, UnixMillis),
+    flows: Vec<(AgreementId, u32, FlowId, Groups)>,
+) -> Vec<DisclosedOn> {
+    let earlier = before.into_iter().flat_map(|row| &row.grounds);
+    let earlier = earlier
+        .map(|ground| DisclosedOn { groups: ground.groups.without(groups), ..ground.clone() });
+    let fresh = flows.into_iter().map(|(agreement, version, flow, groups)| DisclosedOn {
+        agreement,
+        version,
+        flow,
+        groups,
+        purpose,
+        at,
+    });
+    earlier.filter(|ground| !ground.groups.is_empty()).chain(fresh).collect()
 }
 
 /// The recipient's name for the client: its own where the caseload is confirmed or the record is its own, otherwise a

@@ -42,14 +42,20 @@ pub(in crate::machine) struct Planned {
     pub(super) groups: Groups,
     pub(super) purpose: i32,
     pub(super) until: UnixMillis,
-    pub(super) flows: Vec<(AgreementId, u32, FlowId)>,
+    pub(super) flows: Vec<(AgreementId, u32, FlowId, Groups)>,
 }
 
-/// On which flows these groups leave.
-pub(super) fn flows(decision: &Decision, groups: Groups) -> Vec<(AgreementId, u32, FlowId)> {
+/// On which flows these groups leave, and which of them on each.
+pub(super) fn flows(
+    decision: &Decision,
+    groups: Groups,
+) -> Vec<(AgreementId, u32, FlowId, Groups)> {
     let concerned = decision.grounds.iter().filter(|ground| !ground.groups.and(groups).is_empty());
     concerned
-        .map(|ground| (ground.agreement.clone(), ground.version, ground.flow.clone()))
+        .map(|ground| {
+            let left = ground.groups.and(groups);
+            (ground.agreement.clone(), ground.version, ground.flow.clone(), left)
+        })
         .collect()
 }
 

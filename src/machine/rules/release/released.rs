@@ -183,12 +183,13 @@ pub(super) fn release(
         deliver(state, number, delivery, (record, row.first, groups));
     }
     let own = recipient == row.publisher;
+    let alias = shown_alias(state, context, (recipient, row.client, own), delivery);
     let (version, supersedes) = if own {
         (row.version, None)
     } else {
-        disclose(state, context, (row.first, recipient), (record, groups, purpose, flows))
+        let key = (row.first, recipient);
+        disclose(state, context, key, (alias, record, groups), (purpose, flows))
     };
-    let alias = shown_alias(state, context, (recipient, row.client, own), delivery);
     let names = state.record_type(row.record_type).map(|known| known.names_of(groups));
     Released {
         position: context.position,
