@@ -21,6 +21,7 @@ use crate::{
 mod agency;
 mod agreement;
 mod bench;
+mod case;
 mod caseload;
 mod certs;
 mod client;
@@ -138,6 +139,9 @@ enum Verb {
     /// Doubt what a record says, and answer such doubts.
     #[command(subcommand)]
     Dispute(dispute::Dispute),
+    /// Answer for a person's rights, complaints and incidents.
+    #[command(subcommand)]
+    Case(case::Case),
     /// See what was shared about one person.
     #[command(subcommand)]
     Client(client::Client),
@@ -214,6 +218,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Record(record) => Box::pin(record.run(&caller, format)).await,
         Verb::Recall(recall) => Box::pin(recall.run(&caller)).await,
         Verb::Dispute(dispute) => Box::pin(dispute.run(&caller)).await,
+        Verb::Case(case) => Box::pin(case.run(&caller)).await,
         Verb::Client(client) => Box::pin(client.run(&caller)).await,
         Verb::Ledger(ledger) => Box::pin(ledger.run(&caller)).await,
         Verb::Bench(bench) => Box::pin(bench.run(caller.output)).await,

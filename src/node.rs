@@ -3,7 +3,7 @@
 //! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
-//! `node/inbox.rs` (recalls), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
+//! `node/inbox.rs` (recalls), `node/report.rs` (reports about a person), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
 //! `node/clockwork.rs` (time, sweeps, attestations) and
 //! `node/start.rs` (how all this begins).
 //!
@@ -46,6 +46,7 @@ mod follower;
 mod gate;
 mod inbox;
 mod keys;
+mod report;
 mod start;
 mod texts;
 

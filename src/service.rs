@@ -11,6 +11,7 @@ pub mod agency;
 pub mod agreement;
 pub mod caller;
 pub mod callers;
+pub mod case;
 pub mod caseload;
 pub mod consent;
 pub mod context;

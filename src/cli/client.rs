@@ -1,4 +1,4 @@
-//! `concordat client`: what was shared about one person.
+//! `concordat client`: what was shared about one person, for the agency and for the person.
 
 use clap::Subcommand;
 
@@ -17,14 +17,18 @@ use crate::{
     },
 };
 
+mod report;
+
 /// The columns of disclosures.
-pub(crate) const COLUMNS: [Column; 7] = [
+pub(crate) const COLUMNS: [Column; 9] = [
     ("DELIVERED TO", "recipient"),
     ("RECORD", "record"),
     ("GROUPS", "field_groups"),
     ("FIRST", "first_time"),
     ("LAST", "last_time"),
     ("PURPOSE", "purpose"),
+    ("AGREEMENT", "grounds.agreement"),
+    ("BASIS", "grounds.basis"),
     ("RECALLED", "recalled"),
 ];
 
@@ -37,6 +41,8 @@ pub(crate) enum Client {
         #[command(flatten)]
         reading: Reading,
     },
+    /// Make the report of a case of access for the person: what the calling agency published or received about them.
+    Report(report::Report),
 }
 
 impl Client {
@@ -44,6 +50,7 @@ impl Client {
         let session = Session::open(caller, ledger::Purpose::Administration).await?;
         match self {
             Self::WhoSaw { client, reading } => who_saw(&session, &client, reading).await,
+            Self::Report(report) => report.run(&session).await,
         }
     }
 }

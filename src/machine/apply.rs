@@ -7,8 +7,9 @@ use crate::{
     machine::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
-            client::ClientCommand, consent::ConsentCommand, exchange::ExchangeCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
+            exchange::ExchangeCommand, recall::RecallCommand, record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -123,6 +124,7 @@ enum Decided {
     Release(rules::release::Change),
     Recall(rules::recall::Change),
     Dispute(rules::dispute::Change),
+    Case(rules::case::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -148,7 +150,8 @@ pub fn check(
         | Decided::Subscription(_)
         | Decided::Release(_)
         | Decided::Recall(_)
-        | Decided::Dispute(_) => Ok(None),
+        | Decided::Dispute(_)
+        | Decided::Case(_) => Ok(None),
     }
 }
 
@@ -221,6 +224,7 @@ fn decide(
         }
         Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
+        Kind::Case(kind) => Decided::Case(rules::case::decide(state, &context, kind)?),
     })
 }
 
@@ -245,6 +249,7 @@ fn perform(
         Decided::Release(change) => rules::release::perform(state, context, change, effects),
         Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
         Decided::Dispute(change) => rules::dispute::perform(state, change),
+        Decided::Case(change) => rules::case::perform(state, context, change, effects),
     }
 }
 
@@ -289,6 +294,13 @@ fn memory(kind: &Kind) -> Memory {
         | Kind::Consent(_)
         | Kind::Policy(_)
         | Kind::Dispute(_) => Memory::Requests,
+        Kind::Case(case) => match case {
+            CaseCommand::Open(_)
+            | CaseCommand::Advance { .. }
+            | CaseCommand::Decide(_)
+            | CaseCommand::HoldBack { .. } => Memory::Requests,
+            CaseCommand::Report { .. } => Memory::Own,
+        },
         Kind::Recall(recall) => match recall {
             RecallCommand::Retract { .. } | RecallCommand::Acknowledge { .. } => Memory::Requests,
             RecallCommand::HandOver { .. } => Memory::Own,
@@ -434,6 +446,14 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             ClientCommand::Add { .. }
             | ClientCommand::OpenCaseload { .. }
             | ClientCommand::EndCaseload { .. } => false,
+        },
+        // What is lifted or goes on widens what a restriction had narrowed.
+        Kind::Case(case) => match case {
+            CaseCommand::Decide(decide) => decide.widens(),
+            CaseCommand::Open(_)
+            | CaseCommand::Advance { .. }
+            | CaseCommand::HoldBack { .. }
+            | CaseCommand::Report { .. } => false,
         },
         Kind::Exchange(_)
         | Kind::Record(_)

@@ -17,6 +17,7 @@ use crate::{
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
@@ -102,6 +103,8 @@ pub enum Kind {
     Recall(recall::RecallCommand),
     /// Disputes.
     Dispute(dispute::DisputeCommand),
+    /// Cases.
+    Case(case::CaseCommand),
 }
 
 impl Kind {
@@ -122,6 +125,7 @@ impl Kind {
             ),
             Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
             Self::Recall(kind) => matches!(kind, recall::RecallCommand::Retract { .. }),
+            Self::Case(kind) => kind.stops(),
             Self::Exchange(_)
             | Self::Policy(_)
             | Self::Record(_)
@@ -244,6 +248,7 @@ impl TryFrom<pb::command::Kind> for Kind {
     fn try_from(kind: pb::command::Kind) -> Result<Self, Violation> {
         use agency::AgencyCommand as Agency;
         use agreement::AgreementCommand as Agreement;
+        use case::CaseCommand as Case;
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
@@ -300,6 +305,11 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::AcknowledgeRecall(message) => Self::Recall(Recall::acknowledge(message)?),
             Pb::OpenDispute(message) => Self::Dispute(Dispute::open(message)?),
             Pb::AnswerDispute(message) => Self::Dispute(Dispute::answer(message)?),
+            Pb::OpenCase(message) => Self::Case(Case::open(message)?),
+            Pb::AdvanceCase(message) => Self::Case(Case::advance(message)?),
+            Pb::DecideCase(message) => Self::Case(Case::decide(message)?),
+            Pb::HoldBack(message) => Self::Case(Case::hold_back(message)?),
+            Pb::MakeReport(message) => Self::Case(Case::report(&message)?),
         })
     }
 }

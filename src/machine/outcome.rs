@@ -11,7 +11,7 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, DisputeId, HolderId, RecordId},
+        id::{AliasId, CaseId, ConsentId, DisputeId, HolderId, RecordId},
     },
 };
 
@@ -58,6 +58,8 @@ pub enum Remembered {
     Dispute(DisputeId),
     /// A person who may speak for a client, or must not, was recorded.
     Holder(HolderId),
+    /// A case was opened, or stands as the request left it.
+    Case(CaseId),
 }
 
 impl Receipt {
@@ -223,6 +225,20 @@ refusals! {
     RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected";
     /// The dispute was answered already, or nothing was put right.
     DisputeState "DISPUTE_WRONG_STATE" "the dispute was answered already, or nothing was put right since; publish a correction first";
+    /// The dates of a case contradict each other.
+    CaseDatesInvalid "INVALID_REQUEST" "a case was received in the past, at most 366 days ago";
+    /// A flow is not one to which anybody may object.
+    ObjectionNotForBasis "OBJECTION_NOT_ALLOWED" "an objection reaches only what rests on a public task or a legitimate interest; tell the person which basis the flow has";
+    /// The case does not stand where this can be done, or is of another kind.
+    CaseState "CASE_WRONG_STATE" "the case is of another kind or does not stand where this can be done; show it and see";
+    /// A measure is already what is asked, or there is nothing to lift or decide on that flow.
+    MeasureState "CASE_WRONG_STATE" "the flow stands so already, or nothing was asked about it; show the case and see its measures";
+    /// A restriction of everything leaves flows for safeguarding out and does not say why.
+    ContinueGroundMissing "CASE_GROUND_MISSING" "flows for safeguarding go on unless they are named; say on which ground, or name them";
+    /// A restriction is lifted and the person was not told before.
+    PersonNotTold "CASE_PERSON_NOT_TOLD" "the person is told before a restriction is lifted; tell them and say so";
+    /// The requester's identity or authority is not known well enough for a report.
+    RequesterNotProven "CASE_REQUESTER_NOT_PROVEN" "a report goes to a person who is known, with authority that was seen or stated; confirm it, and record who speaks for the client";
     /// The agency has a subscription of this id.
     SubscriptionExists "SUBSCRIPTION_EXISTS" "the agency has a subscription of this id already; choose another id";
     /// No such subscription.

@@ -8,6 +8,7 @@ use crate::machine::state::agency::AgencyNumber;
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod caseload;
 pub mod consent;
 pub mod disclosure;

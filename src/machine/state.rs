@@ -17,8 +17,9 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, HolderId, KeyId,
-            LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, HolderId,
+            KeyId, LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId,
+            SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -27,6 +28,7 @@ use crate::{
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
@@ -39,6 +41,7 @@ pub mod subscription;
 
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
+use case::CaseRow;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
@@ -174,6 +177,8 @@ tables! {
     41 recalls: RecallId => Recall;
     /// Disputes.
     42 disputes: DisputeId => Dispute;
+    /// Cases.
+    50 cases: CaseId => CaseRow;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -231,6 +236,12 @@ pub struct Indexes {
     pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
     /// Disputes by whose record they are about.
     pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Cases by who answers for them.
+    pub cases_of: BTreeSet<(AgencyNumber, Position, CaseId)>,
+    /// Cases that may restrict something, by client and controller.
+    pub cases_restricting: BTreeSet<(ClientId, AgencyNumber, CaseId)>,
+    /// What falls due next of each case.
+    pub case_deadlines: BTreeSet<(UnixMillis, CaseId)>,
 }
 
 /// The whole state.
@@ -313,5 +324,6 @@ impl State {
         self.index_requests();
         self.index_recalls();
         self.index_disputes();
+        self.index_cases();
     }
 }

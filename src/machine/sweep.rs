@@ -37,6 +37,8 @@ const OFFERS_PER_STEP: usize = 128;
 const FLOWS_PER_STEP: usize = 2_048;
 /// How many rows of a removed subscription one entry removes.
 const DROPS_PER_STEP: usize = 256;
+/// Of how many cases one entry tells that something is late.
+const CASES_PER_ENTRY: usize = 32;
 /// How many deadlines one entry takes.
 const DEADLINES_PER_ENTRY: usize = 64;
 
@@ -199,6 +201,7 @@ pub(super) fn drop_subscription(
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
     rules::agreement::deadlines(state, now, effects);
     rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
+    rules::case::overdue(state, now, CASES_PER_ENTRY);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
 }

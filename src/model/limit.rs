@@ -40,6 +40,22 @@ pub const RECALLS_MAX: usize = 64;
 pub const DISPUTES_OPEN_MAX: usize = 32;
 /// Within what time a publisher answers a dispute, in milliseconds of ledger time: 28 days.
 pub const DISPUTE_ANSWER_MS: u64 = 28 * 24 * 3_600_000;
+/// The greatest number of cases about one client that one agency has open.
+pub const CASES_OPEN_MAX: usize = 64;
+/// The greatest number of flows that one case names.
+pub const CASE_FLOWS_MAX: usize = 64;
+/// The greatest number of records that one incident names.
+pub const INCIDENT_RECORDS_MAX: usize = 64;
+/// The greatest number of records on one page of a report.
+pub const REPORT_RECORDS_MAX: usize = 16;
+/// The greatest number of recipients that are told of one restriction.
+pub const RESTRICTION_TOLD_MAX: usize = 64;
+/// How long ago a case may have been received when it is opened, in milliseconds: 366 days.
+pub const CASE_RECEIVED_MS: u64 = 366 * 24 * 3_600_000;
+/// Within what time a complaint is acknowledged, in milliseconds of ledger time: 30 days.
+pub const COMPLAINT_ACKNOWLEDGE_MS: u64 = 30 * 24 * 3_600_000;
+/// Within what time the Commissioner is told of an incident, in milliseconds of ledger time: 72 hours.
+pub const INCIDENT_TELL_MS: u64 = 72 * 3_600_000;
 /// The greatest number of persons that one agency records as speaking for one client.
 pub const HOLDERS_PER_CLIENT_MAX: usize = 16;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.

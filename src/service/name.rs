@@ -7,7 +7,7 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::model::{
     id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, HolderId, PolicyId, RecallId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, HolderId, PolicyId, RecallId,
         RecordId, SubscriptionId,
     },
     violation::Violation,
@@ -40,6 +40,7 @@ collections! {
     Resource RecordId "records";
     Resource ConsentId "consents";
     Resource RecallId "recalls";
+    Resource CaseId "cases";
     Resource DisputeId "disputes";
     Resource HolderId "holders";
     Owned PolicyId "policies";

@@ -7,7 +7,9 @@ use crate::{
         read::{self, notice::View},
         state::{
             State,
-            notice::{About, AgreementEvent},
+            agency::AgencyNumber,
+            case::Task,
+            notice::{About, AgreementEvent, CaseEvent, IncidentEvent, RestrictionEvent},
         },
     },
     node::Node,
@@ -54,18 +56,53 @@ impl NoticeService for Notices {
 
 fn message(state: &State, view: &View<'_>) -> pb::Notice {
     let View { number, notice } = view;
-    let About::Agreement { agreement, version, by, event } = &notice.about;
-    let by = by.and_then(|by| state.agency(by)).map(|agency| name::of(&agency.id));
-    let told = pb::AgreementNotice {
-        agreement: name::of(agreement),
-        version: *version,
-        by: by.unwrap_or_default(),
-        ..told(*event)
+    let named = |by: AgencyNumber| state.agency(by).map(|agency| name::of(&agency.id));
+    let about = match &notice.about {
+        About::Agreement { agreement, version, by, event } => {
+            Shown::Agreement(pb::AgreementNotice {
+                agreement: name::of(agreement),
+                version: *version,
+                by: by.and_then(named).unwrap_or_default(),
+                ..told(*event)
+            })
+        }
+        About::Case { case, kind, event: CaseEvent::Overdue(late) } => {
+            let overdue = i32::from(task(*late));
+            Shown::Case(pb::CaseNotice { case: name::of(case), kind: *kind, overdue })
+        }
+        About::Incident { agreement, by, event, kind, severity, affected_count } => {
+            let event = match event {
+                IncidentEvent::Opened => pb::IncidentEvent::Opened,
+                IncidentEvent::Closed => pb::IncidentEvent::Closed,
+            };
+            Shown::Incident(pb::IncidentNotice {
+                agreement: name::of(agreement),
+                by: named(*by).unwrap_or_default(),
+                event: i32::from(event),
+                kind: *kind,
+                severity: *severity,
+                affected_count: *affected_count,
+            })
+        }
+        About::Restriction { client, by, event } => {
+            let event = match event {
+                RestrictionEvent::Restricted => pb::RestrictionEvent::Restricted,
+                RestrictionEvent::Lifted => pb::RestrictionEvent::Lifted,
+            };
+            let by = named(*by).unwrap_or_default();
+            let (client, event) = (name::of(client), i32::from(event));
+            Shown::Restriction(pb::RestrictionNotice { client, by, event })
+        }
     };
-    pb::Notice {
-        number: *number,
-        time: Some(timestamp(notice.at)),
-        about: Some(Shown::Agreement(told)),
+    pb::Notice { number: *number, time: Some(timestamp(notice.at)), about: Some(about) }
+}
+
+/// What has to be done about a case.
+pub(super) fn task(task: Task) -> pb::CaseTask {
+    match task {
+        Task::Answer => pb::CaseTask::Answer,
+        Task::Acknowledge => pb::CaseTask::Acknowledge,
+        Task::TellRegulator => pb::CaseTask::TellRegulator,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         v1::{
             agency_service_server::AgencyServiceServer,
             agreement_service_server::AgreementServiceServer,
-            caseload_service_server::CaseloadServiceServer,
+            case_service_server::CaseServiceServer, caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
             disclosure_service_server::DisclosureServiceServer,
             dispute_service_server::DisputeServiceServer,
@@ -33,6 +33,7 @@ use crate::{
         agency::Agencies,
         agreement::Agreements,
         caller::{CallerLayer, Served},
+        case::Cases,
         caseload::Caseloads,
         consent::Consents,
         disclosure::Disclosures,
@@ -163,6 +164,7 @@ where
         .add_service(reflection().build_v1alpha()?)
         .add_service(sized!(AgencyServiceServer, Agencies::new(node.clone())))
         .add_service(sized!(AgreementServiceServer, Agreements::new(node.clone())))
+        .add_service(sized!(CaseServiceServer, Cases::new(node.clone())))
         .add_service(sized!(CaseloadServiceServer, Caseloads::new(node.clone())))
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
         .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))

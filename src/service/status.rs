@@ -101,7 +101,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::RecordWrongState
         | Reason::RecallWrongState
         | Reason::RecallActNotAllowed
-        | Reason::DisputeWrongState => Code::FailedPrecondition,
+        | Reason::DisputeWrongState
+        | Reason::CaseWrongState
+        | Reason::ObjectionNotAllowed
+        | Reason::CaseGroundMissing
+        | Reason::CasePersonNotTold
+        | Reason::CaseRequesterNotProven => Code::FailedPrecondition,
     }
 }
 

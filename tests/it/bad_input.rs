@@ -435,7 +435,7 @@ fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>,
         page_token: String::new(),
     };
     let open = pb::OpenDisputeRequest {
-        context,
+        context: context.clone(),
         request_id: agency.request(),
         open: Some(ledger::OpenDispute {
             record: bytes(&record),
@@ -446,7 +446,31 @@ fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>,
         evidence: None,
         validate_only: false,
     };
+    let case = pb::OpenCaseRequest {
+        context,
+        request_id: agency.request(),
+        open: Some(ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Restriction),
+            client: bytes(&theirs.client),
+            requester: Some(ledger::Requester { relation: 1, identity: 1, ..Default::default() }),
+            ..ledger::OpenCase::default()
+        }),
+        evidence: None,
+        validate_only: false,
+    };
+    let incident = pb::OpenCaseRequest {
+        request_id: agency.request(),
+        open: Some(ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Incident),
+            agreement: "nowhere".to_owned(),
+            incident: Some(ledger::Incident { kind: 1, severity: 1, ..Default::default() }),
+            ..ledger::OpenCase::default()
+        }),
+        ..case.clone()
+    };
     vec![
+        ("CaseService/OpenCase", case.encode_to_vec(), gone),
+        ("CaseService/OpenCase", incident.encode_to_vec(), gone),
         ("RecallService/RetractRecord", retract.encode_to_vec(), gone),
         ("RecallService/GetDisposalCertificate", certificate.encode_to_vec(), gone),
         ("DisclosureService/GetRecordStatus", status.encode_to_vec(), gone),
@@ -476,7 +500,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 16));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 18));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);

@@ -21,7 +21,8 @@ use concordat::{
         ledger::v1::{self as ledger, ActorDetail, AgencyKind, Purpose, command::Kind},
         record::v1::LeaverForm,
         v1::{
-            self as pb, RequestContext, caseload_service_client::CaseloadServiceClient,
+            self as pb, RequestContext, case_service_client::CaseServiceClient,
+            caseload_service_client::CaseloadServiceClient,
             consent_service_client::ConsentServiceClient,
             ledger_service_client::LedgerServiceClient, policy_service_client::PolicyServiceClient,
             request_context::Actor,
@@ -346,6 +347,39 @@ impl Cast {
         drop(service.withdraw_consent(request).await);
     }
 
+    /// A right exercised, with words beside it, and a report whose body is opened.
+    async fn rights(&mut self, receipt: &pb::PublishReceipt) {
+        let evidence = Some(ledger::Evidence { reference: EVIDENCE.to_owned(), consent: None });
+        let mut service = CaseServiceClient::new(self.council.channel.clone());
+        let open = ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Access),
+            client: alias(&receipt.client).as_bytes().to_vec().into(),
+            requester: Some(ledger::Requester {
+                relation: i32::from(ledger::Relation::Self_),
+                identity: i32::from(ledger::IdentityCheck::Confirmed),
+                ..ledger::Requester::default()
+            }),
+            ..ledger::OpenCase::default()
+        };
+        let request = pb::OpenCaseRequest {
+            context: context(),
+            request_id: self.council.request(),
+            open: Some(open),
+            evidence,
+            validate_only: false,
+        };
+        let opened = service.open_case(request).await.unwrap().into_inner();
+        let request = pb::MakeReportRequest {
+            context: context(),
+            request_id: self.council.request(),
+            case: opened.case.unwrap().name,
+            page_token: String::new(),
+        };
+        let report = service.make_report(request).await.unwrap().into_inner();
+        let body = &report.records[0].body;
+        assert!(body.windows(FORENAME.len()).any(|window| window == FORENAME.as_bytes()));
+    }
+
     /// A caseload, claimed by an identifier and confirmed.
     async fn caseload(&mut self, client: &str) {
         let mut service = CaseloadServiceClient::new(self.charity.channel.clone());
@@ -435,6 +469,7 @@ async fn nothing_personal_is_found_outside_sealed_bytes() {
     cast.publish_badly(&place).await;
     cast.caseload(&receipt.client).await;
     cast.consent(&place, &receipt.client).await;
+    cast.rights(&receipt).await;
     cast.read(&receipt).await;
     // Somebody is turned away, so that the log is known to be heard.
     let denied = CaseloadServiceClient::new(place.channel("operator", &running.endpoint()).await);

@@ -81,7 +81,59 @@ fn written() -> World {
         let _outcome = world.apply(By::Node, kind);
     }
     recalls(&mut world, &replaced);
+    rights(&mut world, alias.as_bytes());
     world
+}
+
+/// A person objects and asks what is held, and an incident runs its course.
+fn rights(world: &mut World, alias: &[u8]) {
+    let received_at_ms = world.now_ms();
+    let requester = Some(pb::Requester {
+        relation: i32::from(pb::Relation::Self_),
+        identity: i32::from(pb::IdentityCheck::Confirmed),
+        ..pb::Requester::default()
+    });
+    let asked = |kind: pb::CaseKind| pb::OpenCase {
+        kind: i32::from(kind),
+        client: alias.to_vec().into(),
+        requester: requester.clone(),
+        received_at_ms,
+        ..pb::OpenCase::default()
+    };
+    let open = |world: &mut World, open: pb::OpenCase| -> bytes::Bytes {
+        let opened = world.apply("council", Kind::OpenCase(open));
+        let Ok(Receipt::Answer(Remembered::Case(case))) = opened else { panic!("{opened:?}") };
+        case.as_bytes().to_vec().into()
+    };
+    let objection = open(world, asked(pb::CaseKind::Objection));
+    let restrict = pb::Measure {
+        kind: i32::from(pb::MeasureKind::Restrict),
+        ground: i32::from(pb::ContinueGround::AnotherPerson),
+        ..pb::Measure::default()
+    };
+    let outcome = i32::from(pb::CaseOutcome::Upheld);
+    let decide =
+        pb::DecideCase { case: objection, measures: vec![restrict], outcome, person_told: false };
+    let _decided = world.apply("council", Kind::DecideCase(decide));
+    let access = open(world, asked(pb::CaseKind::Access));
+    let extended = pb::AdvanceCase {
+        case: access.clone(),
+        step: i32::from(pb::CaseStep::Extended),
+        extension_reason: i32::from(pb::ExtensionReason::Complex),
+    };
+    let _extended = world.apply("council", Kind::AdvanceCase(extended));
+    let after = bytes::Bytes::new();
+    let make = Kind::MakeReport(pb::MakeReport { case: access.clone(), after });
+    let _made = world.apply("council", make.clone());
+    let council = world.state.agency_number(&"council".parse().unwrap()).unwrap();
+    let record = world.state.tables().records.iter().find(|(_, row)| row.publisher == council);
+    let record = record.map(|(id, _)| id.as_bytes().to_vec()).unwrap_or_default().into();
+    let exemption = i32::from(pb::Exemption::SeriousHarm);
+    let hold = pb::HoldBack { case: access, record, groups: Vec::new(), exemption };
+    let _held = world.apply("council", Kind::HoldBack(hold));
+    let _made = world.apply("council", make);
+    world.wait(120 * DAY_MS);
+    let _late = world.apply(By::Node, Kind::Tick(pb::Tick {}));
 }
 
 /// A record is taken back after all; the college answers, and doubts what it was sent.
@@ -341,6 +393,7 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Client(alias))) => format!("client {alias}"),
         Ok(Receipt::Answer(Remembered::Consent(consent))) => format!("consent {consent}"),
         Ok(Receipt::Answer(Remembered::Dispute(dispute))) => format!("dispute {dispute}"),
+        Ok(Receipt::Answer(Remembered::Case(case))) => format!("case {case}"),
         Ok(Receipt::Answer(Remembered::Holder(holder))) => format!("holder {holder}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")

@@ -5,6 +5,8 @@ mod agreement_complete;
 mod agreement_course;
 mod agreement_preview;
 mod agreement_time;
+pub(crate) mod case;
+mod case_report;
 mod client;
 mod consent;
 mod consent_dispute;

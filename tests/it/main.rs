@@ -31,6 +31,7 @@ mod service_agency;
 mod service_agreement;
 mod service_bench;
 mod service_callers;
+mod service_case;
 mod service_consent;
 mod service_ledger;
 mod service_person;

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod calls;
+mod cases;
 mod consents;
 mod worlds;
 

@@ -4,17 +4,18 @@ use crate::{
     machine::{
         Command,
         command::{
-            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
-            consent::ConsentCommand, dispute::DisputeCommand, policy::PolicyCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, case::CaseCommand,
+            client::ClientCommand, consent::ConsentCommand, dispute::DisputeCommand,
+            policy::PolicyCommand, recall::RecallCommand, record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
-        SubscriptionId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
+        RequestId, SubscriptionId,
     },
 };
 
@@ -35,6 +36,8 @@ pub enum Resource {
     Recall(RecallId),
     /// A dispute.
     Dispute(DisputeId),
+    /// A case.
+    Case(CaseId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -113,7 +116,29 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             }
             DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
         },
+        Kind::Case(kind) => of_case(state, (own, command.request_id), kind),
         Kind::Exchange(_) => Vec::new(),
+    }
+}
+
+fn of_case(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &CaseCommand,
+) -> Vec<Resource> {
+    match command {
+        CaseCommand::Open(open) => {
+            let asked = (own.as_str(), request);
+            let id = CaseId::derived(&derived_from("concordat.case.v1", state, asked));
+            [Resource::Case(id)].into_iter().chain(open.client.map(Resource::Client)).collect()
+        }
+        CaseCommand::HoldBack { case, record, .. } => {
+            vec![Resource::Case(*case), Resource::Record(*record)]
+        }
+        CaseCommand::Decide(decide) => vec![Resource::Case(decide.case)],
+        CaseCommand::Advance { case, .. } | CaseCommand::Report { case, .. } => {
+            vec![Resource::Case(*case)]
+        }
     }
 }
 
@@ -133,7 +158,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => return Vec::new(),
+        | Kind::Dispute(_)
+        | Kind::Case(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

@@ -7,8 +7,15 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    machine::{State, state::agency::AgencyNumber},
-    model::{id::AgreementId, limit, order::UnixMillis},
+    machine::{
+        State,
+        state::{agency::AgencyNumber, case::Task},
+    },
+    model::{
+        id::{AgreementId, AliasId, CaseId},
+        limit,
+        order::UnixMillis,
+    },
 };
 
 /// One notice.
@@ -34,6 +41,64 @@ pub enum About {
         /// What happened.
         event: AgreementEvent,
     },
+    /// A case of the reader's own.
+    Case {
+        /// The case.
+        case: CaseId,
+        /// `CaseKind`.
+        kind: i32,
+        /// What happened.
+        event: CaseEvent,
+    },
+    /// An incident under an agreement of the reader's, which another party answers for.
+    Incident {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The party that answers for it.
+        by: AgencyNumber,
+        /// What happened.
+        event: IncidentEvent,
+        /// `IncidentKind`.
+        kind: i32,
+        /// `Severity`.
+        severity: i32,
+        /// How many people it may concern; 0 if that is not known.
+        affected_count: u32,
+    },
+    /// Records that the reader was sent are restricted at their publisher, or are no more.
+    Restriction {
+        /// The client, by the reader's name.
+        client: AliasId,
+        /// The publisher.
+        by: AgencyNumber,
+        /// What happened.
+        event: RestrictionEvent,
+    },
+}
+
+/// What happened to a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum CaseEvent {
+    /// Something was not done in time.
+    Overdue(Task),
+}
+
+/// What happened to another party's incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum IncidentEvent {
+    /// It arose.
+    Opened,
+    /// It was dealt with.
+    Closed,
+}
+
+/// What a publisher decided about what it had sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RestrictionEvent {
+    /// It is restricted.
+    Restricted,
+    /// It is restricted no more.
+    Lifted,
 }
 
 /// What happened to a version of an agreement.

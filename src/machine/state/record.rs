@@ -8,7 +8,7 @@ use crate::{
     machine::{State, state::agency::AgencyNumber},
     model::{
         digest::Digest,
-        id::{AgreementId, ClientId, FlowId, GroupName, KeyId, RecordId, RecordTypeName},
+        id::{AgreementId, AliasId, ClientId, FlowId, GroupName, KeyId, RecordId, RecordTypeName},
         order::{Position, UnixMillis},
     },
 };
@@ -185,8 +185,27 @@ pub struct DisclosureRow {
     pub at: UnixMillis,
     /// For what, the last time (`Purpose`).
     pub purpose: i32,
-    /// On which flows, the last time.
-    pub flows: Vec<(AgreementId, u32, FlowId)>,
+    /// The recipient's name for the client, the last time.
+    pub alias: AliasId,
+    /// On which flows each group was released, the last time; no group stands in two of them.
+    pub grounds: Vec<DisclosedOn>,
+}
+
+/// A flow on which groups were released.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DisclosedOn {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// Its version.
+    pub version: u32,
+    /// The flow.
+    pub flow: FlowId,
+    /// The groups.
+    pub groups: Groups,
+    /// For what (`Purpose`).
+    pub purpose: i32,
+    /// When.
+    pub at: UnixMillis,
 }
 
 impl DisclosureRow {

@@ -34,6 +34,7 @@ pub(crate) struct History {
     keys: u8,
     records: Vec<Vec<u8>>,
     consents: Vec<Vec<u8>>,
+    cases: Vec<Vec<u8>>,
     stands: (u32, Vec<u8>),
 }
 
@@ -58,6 +59,7 @@ pub(crate) fn history(seed: u64, steps: u64) -> History {
         keys: 0,
         records: Vec::new(),
         consents: Vec::new(),
+        cases: Vec::new(),
         stands: (1, vec![0; 32]),
     };
     for name in ["college", "charity"] {
@@ -122,13 +124,14 @@ impl History {
             Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) => {
                 self.stands = (version, content_hash.as_bytes().to_vec());
             }
+            Ok(Receipt::Answer(Remembered::Case(id))) => self.cases.push(id.as_bytes().to_vec()),
             Ok(Receipt::Published { record, .. }) => self.records.push(record.as_bytes().to_vec()),
             _ => {}
         }
     }
 
     fn step(&mut self) {
-        match self.dice.below(24) {
+        match self.dice.below(25) {
             0..=3 => self.publish(),
             4..=7 => self.release(),
             8..=9 => self.consent(),
@@ -140,6 +143,7 @@ impl History {
             19 => self.again(),
             20 => self.wait(),
             21 => self.recall(),
+            22 => self.rights(),
             _ => self.own(),
         }
     }
@@ -176,6 +180,53 @@ impl History {
                 let dispute = record;
                 let answer = pb::AnswerDispute { dispute, answer: 2, keep_reason: 1 };
                 self.act(by, Kind::AnswerDispute(answer));
+            }
+        }
+    }
+
+    /// A right exercised, a step, a decision, something held back, or a report.
+    fn rights(&mut self) {
+        let by = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        let cases = self.cases.clone();
+        let case: bytes::Bytes = self.one_of(&cases).into();
+        let code = |dice: &mut Dice, below| i32::try_from(1 + dice.below(below)).unwrap();
+        match self.dice.below(8) {
+            0..=2 => {
+                let requester =
+                    Some(pb::Requester { relation: 1, identity: 1, ..Default::default() });
+                let open = pb::OpenCase {
+                    kind: code(&mut self.dice, 3),
+                    client: self.alias(by).into(),
+                    requester,
+                    ..pb::OpenCase::default()
+                };
+                self.act(by, Kind::OpenCase(open));
+            }
+            3 => {
+                let step = code(&mut self.dice, 8);
+                let extension_reason = i32::from(step == i32::from(pb::CaseStep::Extended));
+                self.act(by, Kind::AdvanceCase(pb::AdvanceCase { case, step, extension_reason }));
+            }
+            4..=5 => {
+                let measure = pb::Measure { kind: code(&mut self.dice, 3), ..Default::default() };
+                let ground = i32::from(measure.kind == i32::from(pb::MeasureKind::Continue));
+                let decide = pb::DecideCase {
+                    case,
+                    measures: vec![pb::Measure { ground, ..measure }],
+                    outcome: i32::try_from(self.dice.below(3)).unwrap(),
+                    person_told: true,
+                };
+                self.act(by, Kind::DecideCase(decide));
+            }
+            6 => {
+                let records = self.records.clone();
+                let record = self.one_of(&records).into();
+                let groups = if self.dice.below(2) == 0 { self.groups() } else { Vec::new() };
+                self.act(by, Kind::HoldBack(pb::HoldBack { case, record, groups, exemption: 2 }));
+            }
+            _ => {
+                let after = bytes::Bytes::new();
+                self.act(by, Kind::MakeReport(pb::MakeReport { case, after }));
             }
         }
     }

@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::{consents, worlds::World};
+use super::{cases, consents, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -60,7 +60,15 @@ impl Pool {
     /// Takes the names out of what alder heard.
     pub(super) fn learn(&mut self, found: &[String]) {
         for text in found {
-            let known = ["records/", "clients/", "consents/", "holders/", "recalls/", "disputes/"];
+            let known = [
+                "records/",
+                "clients/",
+                "consents/",
+                "holders/",
+                "recalls/",
+                "disputes/",
+                "cases/",
+            ];
             if known.iter().any(|collection| text.starts_with(collection)) {
                 self.own.push_back(text.clone());
             } else if 60 < text.len() && !text.contains(' ') {
@@ -148,8 +156,9 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         57..=68 => consents::next(dice, pool, world),
         69..=78 => policies(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
-        85..=88 => recalls(dice, pool),
-        89..=90 => lists(dice),
+        85..=87 => recalls(dice, pool),
+        88..=89 => cases::next(dice, pool),
+        90 => lists(dice),
         91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
             None => lists(dice),

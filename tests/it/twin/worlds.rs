@@ -26,7 +26,10 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 use tonic::Status;
 
-use super::calls::{Call, Pool, scn};
+use super::{
+    calls::{Call, Pool, scn},
+    cases,
+};
 use crate::{
     harness::{
         Agency, Exchange, LEAVER_FORM, Setup, alias, by_consent, by_duty, context, draft, form,
@@ -280,7 +283,18 @@ impl World {
         self.hidden += 1;
         let number = u32::try_from(self.hidden).unwrap();
         let (pine, birch) = (&self.shadow_pine, &self.shadow_birch);
-        match dice.below(9) {
+        match dice.below(10) {
+            8 => {
+                // Somebody else answers for the very people about whom alder asks.
+                if let Some((id, client, _)) = self.records.last() {
+                    for kind in [ledger::CaseKind::Objection, ledger::CaseKind::Access] {
+                        let open = cases::about(kind, alias(client).as_bytes());
+                        let case = pine.submit(Kind::OpenCase(open)).await;
+                        pool.foreign.extend(cases::name_of(&case));
+                        cases::report(pine, &case, id.as_bytes()).await;
+                    }
+                }
+            }
             0..=2 => {
                 // Pine takes two of these for one client now and then, and alder does not.
                 let number = number % 40;
