@@ -7,8 +7,9 @@ use crate::{
     machine::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
-            client::ClientCommand, consent::ConsentCommand, exchange::ExchangeCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            client::ClientCommand, consent::ConsentCommand, erasure::ErasureCommand,
+            exchange::ExchangeCommand, recall::RecallCommand, record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -123,6 +124,7 @@ enum Decided {
     Release(rules::release::Change),
     Recall(rules::recall::Change),
     Dispute(rules::dispute::Change),
+    Erasure(rules::erasure::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -148,7 +150,8 @@ pub fn check(
         | Decided::Subscription(_)
         | Decided::Release(_)
         | Decided::Recall(_)
-        | Decided::Dispute(_) => Ok(None),
+        | Decided::Dispute(_)
+        | Decided::Erasure(_) => Ok(None),
     }
 }
 
@@ -221,6 +224,7 @@ fn decide(
         }
         Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
+        Kind::Erasure(kind) => Decided::Erasure(rules::erasure::decide(state, &context, kind)?),
     })
 }
 
@@ -245,6 +249,7 @@ fn perform(
         Decided::Release(change) => rules::release::perform(state, context, change, effects),
         Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
         Decided::Dispute(change) => rules::dispute::perform(state, change),
+        Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
     }
 }
 
@@ -292,6 +297,14 @@ fn memory(kind: &Kind) -> Memory {
         Kind::Recall(recall) => match recall {
             RecallCommand::Retract { .. } | RecallCommand::Acknowledge { .. } => Memory::Requests,
             RecallCommand::HandOver { .. } => Memory::Own,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. }
+            | ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::LiftHold { .. } => Memory::Requests,
+            ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => Memory::Own,
         },
         Kind::Exchange(exchange) => match exchange {
             ExchangeCommand::ActivateRules { .. } | ExchangeCommand::RegisterRecordType { .. } => {
@@ -434,6 +447,13 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             ClientCommand::Add { .. }
             | ClientCommand::OpenCaseload { .. }
             | ClientCommand::EndCaseload { .. } => false,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. } | ErasureCommand::LiftHold { .. } => true,
+            ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => false,
         },
         Kind::Exchange(_)
         | Kind::Record(_)

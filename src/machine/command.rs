@@ -20,6 +20,7 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod exchange;
 pub mod policy;
 pub mod recall;
@@ -102,6 +103,8 @@ pub enum Kind {
     Recall(recall::RecallCommand),
     /// Disputes.
     Dispute(dispute::DisputeCommand),
+    /// Erasures, legal holds and disposal.
+    Erasure(erasure::ErasureCommand),
 }
 
 impl Kind {
@@ -126,7 +129,8 @@ impl Kind {
             | Self::Policy(_)
             | Self::Record(_)
             | Self::Subscription(_)
-            | Self::Dispute(_) => false,
+            | Self::Dispute(_)
+            | Self::Erasure(_) => false,
         }
     }
 }
@@ -247,6 +251,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
+        use erasure::ErasureCommand as Erasure;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
         use policy::PolicyCommand as Policy;
@@ -300,6 +305,12 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::AcknowledgeRecall(message) => Self::Recall(Recall::acknowledge(message)?),
             Pb::OpenDispute(message) => Self::Dispute(Dispute::open(message)?),
             Pb::AnswerDispute(message) => Self::Dispute(Dispute::answer(message)?),
+            Pb::EraseRecords(message) => Self::Erasure(Erasure::erase(message)?),
+            Pb::PlaceHold(message) => Self::Erasure(Erasure::place_hold(message)?),
+            Pb::LiftHold(message) => Self::Erasure(Erasure::lift_hold(message)?),
+            Pb::RewrapKeys(message) => Self::Erasure(Erasure::rewrap(message)?),
+            Pb::CompleteErasure(message) => Self::Erasure(Erasure::complete(message)?),
+            Pb::DisposeOverdue(message) => Self::Erasure(Erasure::dispose(message)?),
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod exchange;
 pub mod policy;
 pub mod recall;

@@ -17,8 +17,9 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, HolderId, KeyId,
-            LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, EpochName, ErasureId,
+            HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId, RecordTypeName,
+            RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -30,6 +31,7 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod notice;
 pub mod policy;
 pub mod recall;
@@ -42,6 +44,7 @@ use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
+use erasure::{Erasure, Hold};
 use notice::Notice;
 use policy::Policy;
 use recall::{Recall, Retraction};
@@ -50,7 +53,7 @@ use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -174,6 +177,16 @@ tables! {
     41 recalls: RecallId => Recall;
     /// Disputes.
     42 disputes: DisputeId => Dispute;
+    /// Erasures.
+    70 erasures: ErasureId => Erasure;
+    /// Records (first versions) that were erased.
+    71 erased: RecordId => ErasureId;
+    /// Entries whose attachments an erasure removes.
+    72 removed: Position => ErasureId;
+    /// Legal holds.
+    73 holds: HoldId => Hold;
+    /// Data keys that were destroyed, and by which erasure.
+    74 destroyed_keys: KeyId => ErasureId;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -203,6 +216,18 @@ pub struct Indexes {
     pub records_by_client: BTreeMap<ClientId, Vec<RecordId>>,
     /// Records (first versions) by publisher and type.
     pub records_by_publisher: BTreeSet<(AgencyNumber, TypeNumber, RecordId)>,
+    /// Versions of a record after its first one.
+    pub later_versions: BTreeSet<(RecordId, RecordId)>,
+    /// Data keys by the epochs that wrap them.
+    pub keys_by_epoch: BTreeSet<(EpochName, KeyId)>,
+    /// Erasures by agency.
+    pub erasures_by: BTreeSet<(AgencyNumber, Position, ErasureId)>,
+    /// Erasures that are in progress.
+    pub erasures_open: BTreeSet<ErasureId>,
+    /// Legal holds by agency.
+    pub holds_by: BTreeSet<(AgencyNumber, Position, HoldId)>,
+    /// Legal holds that were not lifted.
+    pub holds_in_force: BTreeSet<(AgencyNumber, ClientId, HoldId)>,
     /// Data keys by what they seal.
     pub key_of: BTreeMap<(Option<ClientId>, Option<AgencyNumber>, i32), KeyId>,
     /// Subscription numbers by agency and id.
@@ -313,5 +338,6 @@ impl State {
         self.index_requests();
         self.index_recalls();
         self.index_disputes();
+        self.index_erasures();
     }
 }

@@ -280,6 +280,8 @@ fn named(resource: &Resource) -> String {
         Resource::Consent(id) => name::of(id),
         Resource::Recall(id) => name::of(id),
         Resource::Dispute(id) => name::of(id),
+        Resource::Erasure(id) => name::of(id),
+        Resource::Hold(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -336,5 +338,11 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::AcknowledgeRecall(_) => "acknowledge_recall",
         Kind::OpenDispute(_) => "open_dispute",
         Kind::AnswerDispute(_) => "answer_dispute",
+        Kind::EraseRecords(_) => "erase_records",
+        Kind::PlaceHold(_) => "place_hold",
+        Kind::LiftHold(_) => "lift_hold",
+        Kind::RewrapKeys(_) => "rewrap_keys",
+        Kind::CompleteErasure(_) => "complete_erasure",
+        Kind::DisposeOverdue(_) => "dispose_overdue",
     }
 }

@@ -4,17 +4,25 @@ use crate::{
     machine::{
         Command,
         command::{
-            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
-            consent::ConsentCommand, dispute::DisputeCommand, policy::PolicyCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            Actor, Kind,
+            agency::AgencyCommand,
+            agreement::AgreementCommand,
+            client::ClientCommand,
+            consent::ConsentCommand,
+            dispute::DisputeCommand,
+            erasure::{ErasureCommand, Scope},
+            policy::PolicyCommand,
+            recall::RecallCommand,
+            record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
-        SubscriptionId,
+        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, ErasureId, HoldId, PolicyId,
+        RecallId, RecordId, RequestId, SubscriptionId,
     },
 };
 
@@ -35,6 +43,10 @@ pub enum Resource {
     Recall(RecallId),
     /// A dispute.
     Dispute(DisputeId),
+    /// An erasure.
+    Erasure(ErasureId),
+    /// A legal hold.
+    Hold(HoldId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -83,7 +95,7 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             vec![Resource::Policy(own.clone(), policy.clone())]
         }
         Kind::Client(kind) => match kind {
-            ClientCommand::Add { client } => {
+            ClientCommand::Add { client, .. } => {
                 let alias = state.alias(number, *client, AliasKind::Own);
                 alias.map(Resource::Client).into_iter().collect()
             }
@@ -113,7 +125,34 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             }
             DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
         },
+        Kind::Erasure(kind) => of_erasure(state, (own, command.request_id), kind),
         Kind::Exchange(_) => Vec::new(),
+    }
+}
+
+fn of_erasure(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &ErasureCommand,
+) -> Vec<Resource> {
+    let of = |domain: &str| derived_from(domain, state, (own.as_str(), request));
+    let covered = |scope: &Scope| match scope {
+        Scope::Client(alias) => Resource::Client(*alias),
+        Scope::Record(record) => Resource::Record(*record),
+    };
+    match command {
+        ErasureCommand::Erase { scope, .. } => {
+            let id = ErasureId::derived(&of("concordat.erasure.v1"));
+            vec![Resource::Erasure(id), covered(scope)]
+        }
+        ErasureCommand::PlaceHold { scope, .. } => {
+            vec![Resource::Hold(HoldId::derived(&of("concordat.hold.v1"))), covered(scope)]
+        }
+        ErasureCommand::LiftHold { hold } => vec![Resource::Hold(*hold)],
+        // The node's own.
+        ErasureCommand::Rewrap { .. }
+        | ErasureCommand::Complete { .. }
+        | ErasureCommand::Dispose { .. } => Vec::new(),
     }
 }
 
@@ -133,7 +172,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => return Vec::new(),
+        | Kind::Dispute(_)
+        | Kind::Erasure(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

@@ -164,6 +164,9 @@ impl Released {
     /// the later of ledger time and the local clock.
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
+        if state.erased(self.row.first).is_some() {
+            return false;
+        }
         if own {
             return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
@@ -366,7 +369,8 @@ pub(in crate::machine) fn decide_open(
     open: &Open,
 ) -> Result<Change, Refusal> {
     let reader = context.agency()?;
-    let row = state.record(open.record).ok_or(Refusal::NotAvailable)?;
+    let row = state.record(open.record).filter(|row| state.erased(row.first).is_none());
+    let row = row.ok_or(Refusal::NotAvailable)?;
     let purpose = i32::from(context.purpose);
     if row.publisher == reader {
         let groups = row.groups;
