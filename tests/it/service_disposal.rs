@@ -244,7 +244,7 @@ async fn holds_are_listed_and_lifted_once() {
         page_token: String::new(),
     };
     let held = disposals(&council).list_holds(list(false)).await.unwrap().into_inner().holds;
-    assert_eq!(held, [placed.clone()]);
+    assert_eq!(held, std::slice::from_ref(&placed));
     assert!(disposals(&sds).list_holds(list(true)).await.unwrap().into_inner().holds.is_empty());
     let foreign = lift(&sds, &placed.name).await.unwrap_err();
     assert_eq!(reason(&foreign), "NOT_AVAILABLE");

@@ -218,21 +218,21 @@ fn a_repeated_publication_of_what_was_erased_is_told_so_whatever_it_says() {
 #[test]
 fn a_hold_outranks_erasure_until_it_is_lifted() {
     let mut sharing = Sharing::new();
-    let (held, free) = (sharing.new_record(), sharing.new_record());
-    let hold = hold_of(sharing.act("council", hold_record(held)));
-    assert_eq!(sharing.act("council", erase_record(held)), Err(Refusal::LegalHold));
+    let (kept, free) = (sharing.new_record(), sharing.new_record());
+    let placed = hold_of(sharing.act("council", hold_record(kept)));
+    assert_eq!(sharing.act("council", erase_record(kept)), Err(Refusal::LegalHold));
     let all = erase_client(&sharing);
     assert_eq!(sharing.act("council", all.clone()), Err(Refusal::LegalHold));
     assert!(sharing.act("council", erase_record(free)).is_ok(), "it is on the other one");
     let whole = hold_of(sharing.act("council", hold_client(&sharing)));
     let lift =
         |hold: HoldId| Kind::LiftHold(pb::LiftHold { hold: hold.as_bytes().to_vec().into() });
-    assert_eq!(sharing.act("sds", lift(hold)), Err(Refusal::NotAvailable));
+    assert_eq!(sharing.act("sds", lift(placed)), Err(Refusal::NotAvailable));
     let request = sharing.world.request_id();
-    let unsigned = sharing.world.apply_as("council", request, Signing::Not, lift(hold));
+    let unsigned = sharing.world.apply_as("council", request, Signing::Not, lift(placed));
     assert_eq!(unsigned, Err(Refusal::SignatureMissing));
-    assert_eq!(hold_of(sharing.act("council", lift(hold))), hold);
-    assert_eq!(sharing.act("council", lift(hold)), Err(Refusal::HoldState));
+    assert_eq!(hold_of(sharing.act("council", lift(placed))), placed);
+    assert_eq!(sharing.act("council", lift(placed)), Err(Refusal::HoldState));
     assert_eq!(sharing.act("council", all.clone()), Err(Refusal::LegalHold));
     sharing.act("council", lift(whole)).unwrap();
     assert!(sharing.act("council", all).is_ok());

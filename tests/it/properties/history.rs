@@ -157,8 +157,8 @@ impl History {
         let epochs = open.and_then(|id| state.erasure(id)).map(|row| row.epochs.clone());
         let epochs: Vec<bytes::Bytes> =
             epochs.iter().flatten().map(|epoch| epoch.as_bytes().to_vec().into()).collect();
-        let keys: Vec<bytes::Bytes> =
-            state.tables().keys.iter().map(|(id, _)| id.as_bytes().to_vec().into()).collect();
+        let keys = state.tables().keys.iter().take(64);
+        let keys = keys.map(|(id, _)| id.as_bytes().to_vec().into()).collect();
         match self.dice.below(8) {
             0 => {
                 let client = bytes::Bytes::new();
@@ -182,7 +182,6 @@ impl History {
                 self.act(by, Kind::LiftHold(pb::LiftHold { hold }));
             }
             4 | 5 => {
-                let keys = keys.into_iter().take(64).collect();
                 let epoch = vec![100 + u8::try_from(self.dice.below(100)).unwrap(); 16].into();
                 let kind = Kind::RewrapKeys(pb::RewrapKeys { epoch, keys });
                 let _outcome = self.world.apply(By::Node, kind);
