@@ -108,6 +108,7 @@ async fn publish(
 async fn read(agency: &Agency, record: &str) -> Result<(), Status> {
     let request = pb::GetRecordRequest {
         context: context(),
+        request_id: agency.request(),
         name: record.to_owned(),
         reason: i32::from(ledger::ReadReason::Service),
         ..pb::GetRecordRequest::default()
