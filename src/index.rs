@@ -19,8 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Index {
     by_local_id: BTreeMap<(AgencyId, String), ClientId>,
-    by_own_scn: BTreeMap<(AgencyId, String), ClientId>,
-    by_scn: BTreeMap<String, ClientId>,
+    /// Who told that a number means which client, in the order in which it was told.
+    by_scn: BTreeMap<String, Vec<(AgencyId, ClientId)>>,
     /// Whom each agency knows.
     known_to: BTreeSet<(AgencyId, ClientId)>,
     told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
@@ -65,22 +65,29 @@ impl Index {
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
     pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
         let Identifiers { local_id, scn } = identifiers;
-        let own = |map: &BTreeMap<_, _>, key: &String| {
-            let present = (!key.is_empty()).then(|| (agency.clone(), key.clone()));
-            present.and_then(|key| map.get(&key)).copied()
+        let by_local_id = || {
+            let key = (!local_id.is_empty()).then(|| (agency.clone(), local_id.clone()))?;
+            self.by_local_id.get(&key).copied()
         };
+        let told = || self.by_scn.get(scn).filter(|_| !scn.is_empty());
+        let by_own_scn = || told()?.iter().find(|(by, _)| by == agency).map(|(_, client)| *client);
         let by_others = || {
-            let client = *self.by_scn.get(scn).filter(|_| !scn.is_empty())?;
+            let client = told()?.first().map(|(_, client)| *client)?;
             // Two of its clients are not made one by what somebody else said.
             (!self.known_to.contains(&(agency.clone(), client))).then_some(client)
         };
-        own(&self.by_local_id, local_id).or_else(|| own(&self.by_own_scn, scn)).or_else(by_others)
+        by_local_id().or_else(by_own_scn).or_else(by_others)
     }
 
     /// Notes that the ledger holds these identifiers from this agency.
     pub fn told(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
         self.learn(agency, identifiers, client);
         self.told.insert((agency.clone(), client, told_digest(identifiers)));
+    }
+
+    /// Notes that an agency erased a client: it never meets that client again by what others told.
+    pub fn part(&mut self, agency: &AgencyId, client: ClientId) {
+        self.known_to.insert((agency.clone(), client));
     }
 
     fn learn(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
@@ -90,9 +97,24 @@ impl Index {
         }
         self.known_to.insert((agency.clone(), client));
         if !scn.is_empty() {
-            self.by_own_scn.entry((agency.clone(), scn.clone())).or_insert(client);
-            self.by_scn.entry(scn.clone()).or_insert(client);
+            let told = self.by_scn.entry(scn.clone()).or_default();
+            if !told.iter().any(|(by, _)| by == agency) {
+                told.push((agency.clone(), client));
+            }
         }
+    }
+
+    /// Forgets all that an agency told of a client, which it erased. What others told stays; but the agency never meets
+    /// that client again by what they told, or it would learn from its own receipts that they know it (own view).
+    pub fn forget(&mut self, agency: &AgencyId, client: ClientId) {
+        let known = (agency.clone(), client);
+        self.by_local_id.retain(|(by, _), of| by != agency || *of != client);
+        self.by_scn.retain(|_, told| {
+            told.retain(|one| *one != known);
+            !told.is_empty()
+        });
+        self.part(agency, client);
+        self.told.retain(|(by, of, _)| by != agency || *of != client);
     }
 }
 
@@ -172,6 +194,22 @@ mod tests {
         index.told(&college, &identifiers("C1", "123456785"), client(101));
         assert_eq!(partition(&mut index), alone);
         assert_eq!(alone, [0, 0, 0, 3, 3]);
+    }
+
+    #[test]
+    fn what_an_agency_told_of_a_client_is_forgotten_and_what_others_told_is_not() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let mut index = Index::default();
+        index.told(&council, &identifiers("P1", "051234561"), client(1));
+        index.told(&council, &identifiers("P2", "123456785"), client(2));
+        index.told(&college, &identifiers("C1", "051234561"), client(1));
+        index.forget(&council, client(1));
+        assert_eq!(index.known(&council, &identifiers("P1", "")), None);
+        assert_eq!(index.known(&council, &identifiers("P2", "")), Some(client(2)));
+        assert_eq!(index.known(&college, &identifiers("", "051234561")), Some(client(1)));
+        assert_eq!(index.known(&council, &identifiers("P1", "051234561")), None, "not by others");
+        let again = index.resolve(&council, &identifiers("P1", "051234561"), client(9));
+        assert_eq!((again.client, again.news), (client(9), true));
     }
 
     #[test]

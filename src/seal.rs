@@ -215,6 +215,11 @@ impl DataKey {
         Digest::from_bytes(bytes)
     }
 
+    /// Whether the key itself stands somewhere in `bytes`: for whoever looks whether an erased key is gone.
+    pub fn stands_in(&self, bytes: &[u8]) -> bool {
+        bytes.windows(self.secret.0.len()).any(|window| window == self.secret.0)
+    }
+
     pub(crate) const fn secret(&self) -> &Secret {
         &self.secret
     }

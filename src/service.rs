@@ -17,6 +17,7 @@ pub mod consent;
 pub mod context;
 pub mod decision;
 pub mod disclosure;
+pub mod disposal;
 pub mod dispute;
 pub mod exchange;
 pub mod gate;

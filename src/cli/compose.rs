@@ -342,7 +342,8 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Subscription(_)
             | Kind::Recall(_)
             | Kind::Dispute(_)
-            | Kind::Case(_) => Err(unfounded()),
+            | Kind::Case(_)
+            | Kind::Erasure(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

@@ -8,8 +8,8 @@ use crate::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
             case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
-            exchange::ExchangeCommand, recall::RecallCommand, record::RecordCommand,
-            subscription::SubscriptionCommand,
+            erasure::ErasureCommand, exchange::ExchangeCommand, recall::RecallCommand,
+            record::RecordCommand, subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -125,6 +125,7 @@ enum Decided {
     Recall(rules::recall::Change),
     Dispute(rules::dispute::Change),
     Case(rules::case::Change),
+    Erasure(rules::erasure::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -151,7 +152,8 @@ pub fn check(
         | Decided::Release(_)
         | Decided::Recall(_)
         | Decided::Dispute(_)
-        | Decided::Case(_) => Ok(None),
+        | Decided::Case(_)
+        | Decided::Erasure(_) => Ok(None),
     }
 }
 
@@ -225,6 +227,7 @@ fn decide(
         Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
         Kind::Case(kind) => Decided::Case(rules::case::decide(state, &context, kind)?),
+        Kind::Erasure(kind) => Decided::Erasure(rules::erasure::decide(state, &context, kind)?),
     })
 }
 
@@ -250,6 +253,7 @@ fn perform(
         Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
         Decided::Dispute(change) => rules::dispute::perform(state, change),
         Decided::Case(change) => rules::case::perform(state, context, change, effects),
+        Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
     }
 }
 
@@ -304,6 +308,14 @@ fn memory(kind: &Kind) -> Memory {
         Kind::Recall(recall) => match recall {
             RecallCommand::Retract { .. } | RecallCommand::Acknowledge { .. } => Memory::Requests,
             RecallCommand::HandOver { .. } => Memory::Own,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. }
+            | ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::LiftHold { .. } => Memory::Requests,
+            ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => Memory::Own,
         },
         Kind::Exchange(exchange) => match exchange {
             ExchangeCommand::ActivateRules { .. } | ExchangeCommand::RegisterRecordType { .. } => {
@@ -454,6 +466,13 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | CaseCommand::Advance { .. }
             | CaseCommand::HoldBack { .. }
             | CaseCommand::Report { .. } => false,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. } | ErasureCommand::LiftHold { .. } => true,
+            ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => false,
         },
         Kind::Exchange(_)
         | Kind::Record(_)

@@ -21,6 +21,7 @@ pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod exchange;
 pub mod policy;
 pub mod recall;
@@ -105,6 +106,8 @@ pub enum Kind {
     Dispute(dispute::DisputeCommand),
     /// Cases.
     Case(case::CaseCommand),
+    /// Erasures, legal holds and disposal.
+    Erasure(erasure::ErasureCommand),
 }
 
 impl Kind {
@@ -130,7 +133,8 @@ impl Kind {
             | Self::Policy(_)
             | Self::Record(_)
             | Self::Subscription(_)
-            | Self::Dispute(_) => false,
+            | Self::Dispute(_)
+            | Self::Erasure(_) => false,
         }
     }
 }
@@ -252,6 +256,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
+        use erasure::ErasureCommand as Erasure;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
         use policy::PolicyCommand as Policy;
@@ -310,6 +315,12 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::DecideCase(message) => Self::Case(Case::decide(message)?),
             Pb::HoldBack(message) => Self::Case(Case::hold_back(message)?),
             Pb::MakeReport(message) => Self::Case(Case::report(&message)?),
+            Pb::EraseRecords(message) => Self::Erasure(Erasure::erase(message)?),
+            Pb::PlaceHold(message) => Self::Erasure(Erasure::place_hold(message)?),
+            Pb::LiftHold(message) => Self::Erasure(Erasure::lift_hold(message)?),
+            Pb::RewrapKeys(message) => Self::Erasure(Erasure::rewrap(message)?),
+            Pb::CompleteErasure(message) => Self::Erasure(Erasure::complete(message)?),
+            Pb::DisposeOverdue(message) => Self::Erasure(Erasure::dispose(message)?),
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, CaseId, ConsentId, DisputeId, HolderId, RecordId},
+        id::{AliasId, CaseId, ConsentId, DisputeId, ErasureId, HoldId, HolderId, RecordId},
     },
 };
 
@@ -60,6 +60,10 @@ pub enum Remembered {
     Holder(HolderId),
     /// A case was opened, or stands as the request left it.
     Case(CaseId),
+    /// An erasure was begun.
+    Erasure(ErasureId),
+    /// A legal hold was placed or lifted.
+    Hold(HoldId),
 }
 
 impl Receipt {
@@ -219,6 +223,12 @@ refusals! {
     ClientDiffers "INVALID_REQUEST" "a new version is about the client of the version before; publish a record of its own";
     /// The record was retracted.
     RecordRetracted "RECORD_WRONG_STATE" "the record was retracted; publish a new record if there is one to share";
+    /// What the request published was erased.
+    RequestErased "REQUEST_ERASED" "what this request published was erased; publish a new record if there is one to share";
+    /// A legal hold of the agency's own is on it.
+    LegalHold "LEGAL_HOLD" "a legal hold of this agency is on it; lift the hold first, or answer the person that it must be kept";
+    /// The hold was lifted already.
+    HoldState "HOLD_WRONG_STATE" "the hold was lifted already; place a new one";
     /// The recall was answered already.
     RecallState "RECALL_WRONG_STATE" "the recall was answered already; only what was kept is answered once more";
     /// The recall is not to be answered so.

@@ -8,6 +8,7 @@ pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod exchange;
 pub mod policy;
 pub mod recall;

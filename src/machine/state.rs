@@ -17,9 +17,9 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, HolderId,
-            KeyId, LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId,
-            SubscriptionId,
+            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, EpochName,
+            ErasureId, HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId,
+            RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -32,6 +32,7 @@ pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod erasure;
 pub mod notice;
 pub mod policy;
 pub mod recall;
@@ -45,6 +46,7 @@ use case::CaseRow;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
+use erasure::{Erasure, Hold};
 use notice::Notice;
 use policy::Policy;
 use recall::{Recall, Retraction};
@@ -179,6 +181,16 @@ tables! {
     42 disputes: DisputeId => Dispute;
     /// Cases.
     50 cases: CaseId => CaseRow;
+    /// Erasures.
+    70 erasures: ErasureId => Erasure;
+    /// Records (first versions) that were erased.
+    71 erased: RecordId => ErasureId;
+    /// Entries whose attachments an erasure removes.
+    72 removed: Position => ErasureId;
+    /// Legal holds.
+    73 holds: HoldId => Hold;
+    /// Data keys that were destroyed, and by which erasure.
+    74 destroyed_keys: KeyId => ErasureId;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -208,6 +220,18 @@ pub struct Indexes {
     pub records_by_client: BTreeMap<ClientId, Vec<RecordId>>,
     /// Records (first versions) by publisher and type.
     pub records_by_publisher: BTreeSet<(AgencyNumber, TypeNumber, RecordId)>,
+    /// Versions of a record after its first one.
+    pub later_versions: BTreeSet<(RecordId, RecordId)>,
+    /// Data keys by the epochs that wrap them.
+    pub keys_by_epoch: BTreeSet<(EpochName, KeyId)>,
+    /// Erasures by agency.
+    pub erasures_by: BTreeSet<(AgencyNumber, Position, ErasureId)>,
+    /// Erasures that are in progress.
+    pub erasures_open: BTreeSet<ErasureId>,
+    /// Legal holds by agency.
+    pub holds_by: BTreeSet<(AgencyNumber, Position, HoldId)>,
+    /// Legal holds that were not lifted.
+    pub holds_in_force: BTreeSet<(AgencyNumber, ClientId, HoldId)>,
     /// Data keys by what they seal.
     pub key_of: BTreeMap<(Option<ClientId>, Option<AgencyNumber>, i32), KeyId>,
     /// Subscription numbers by agency and id.
@@ -325,5 +349,6 @@ impl State {
         self.index_recalls();
         self.index_disputes();
         self.index_cases();
+        self.index_erasures();
     }
 }

@@ -25,7 +25,7 @@ use crate::{
         },
     },
     model::{
-        id::{AgreementId, ClientId, RecordId},
+        id::{AgreementId, ClientId, ErasureId, RecordId},
         limit,
         order::UnixMillis,
     },
@@ -63,6 +63,8 @@ pub enum Sweep {
         /// The recipient it has come to.
         after: Option<AgencyNumber>,
     },
+    /// Names the attachments that an erasure removes.
+    Erase(ErasureId),
 }
 
 /// Which flows a sweep is about.
@@ -216,6 +218,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
         Sweep::Offer { filter, flow, record } => offer_step(state, filter, (flow, record), effects),
         Sweep::Drop(number) => drop_step(state, number),
         Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
+        Sweep::Erase(id) => rules::erasure::step(state, id),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),

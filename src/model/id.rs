@@ -159,6 +159,12 @@ byte_id! {
     DisputeId, "a dispute id";
     /// One case: a right exercised, a complaint, an incident.
     CaseId, "a case id";
+    /// One erasure of what an agency published.
+    ErasureId, "an erasure id";
+    /// One legal hold.
+    HoldId, "a hold id";
+    /// One key-encryption epoch, by its name.
+    EpochName, "an epoch name";
     /// A person who speaks for a client, or must not, as one agency recorded them.
     HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.

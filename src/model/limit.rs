@@ -36,6 +36,16 @@ pub const RECORDS_PER_CLIENT_MAX: usize = 128;
 pub const CONSENTS_PER_CLIENT_MAX: usize = 128;
 /// The greatest number of recalls that are put before their recipient at once.
 pub const RECALLS_MAX: usize = 64;
+/// The greatest number of data keys that one entry wraps anew.
+pub const REWRAPS_MAX: usize = 64;
+/// The greatest number of epochs of one erasure.
+pub const ERASURE_EPOCHS_MAX: usize = 1_024;
+/// The greatest number of records that one entry disposes of.
+pub const DISPOSALS_MAX: usize = 16;
+/// The greatest number of data keys that one epoch covers before the next one begins: an erasure wraps so many anew.
+pub const KEYS_PER_EPOCH_MAX: usize = 4_096;
+/// The greatest number of legal holds of one agency on one client.
+pub const HOLDS_PER_CLIENT_MAX: usize = 16;
 /// The greatest number of open disputes of one recipient about one record.
 pub const DISPUTES_OPEN_MAX: usize = 32;
 /// Within what time a publisher answers a dispute, in milliseconds of ledger time: 28 days.

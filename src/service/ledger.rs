@@ -281,6 +281,8 @@ fn named(resource: &Resource) -> String {
         Resource::Recall(id) => name::of(id),
         Resource::Dispute(id) => name::of(id),
         Resource::Case(id) => name::of(id),
+        Resource::Erasure(id) => name::of(id),
+        Resource::Hold(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -342,5 +344,11 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::DecideCase(_) => "decide_case",
         Kind::HoldBack(_) => "hold_back",
         Kind::MakeReport(_) => "make_report",
+        Kind::EraseRecords(_) => "erase_records",
+        Kind::PlaceHold(_) => "place_hold",
+        Kind::LiftHold(_) => "lift_hold",
+        Kind::RewrapKeys(_) => "rewrap_keys",
+        Kind::CompleteErasure(_) => "complete_erasure",
+        Kind::DisposeOverdue(_) => "dispose_overdue",
     }
 }

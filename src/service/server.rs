@@ -22,6 +22,7 @@ use crate::{
             case_service_server::CaseServiceServer, caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
             disclosure_service_server::DisclosureServiceServer,
+            disposal_service_server::DisposalServiceServer,
             dispute_service_server::DisputeServiceServer,
             exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
@@ -37,6 +38,7 @@ use crate::{
         caseload::Caseloads,
         consent::Consents,
         disclosure::Disclosures,
+        disposal::Disposals,
         dispute::Disputes,
         exchange::{Exchange, Pace},
         gate::GateLayer,
@@ -168,6 +170,7 @@ where
         .add_service(sized!(CaseloadServiceServer, Caseloads::new(node.clone())))
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
         .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))
+        .add_service(sized!(DisposalServiceServer, Disposals::new(node.clone())))
         .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))

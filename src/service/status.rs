@@ -70,6 +70,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::SubscriptionExists => Code::AlreadyExists,
         Reason::RequestTooOld
         | Reason::RequestErased
+        | Reason::LegalHold
+        | Reason::HoldWrongState
         | Reason::AgencySuspended
         | Reason::PurposeNotAllowed
         | Reason::InvitationInvalid

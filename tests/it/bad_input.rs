@@ -479,6 +479,36 @@ fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>,
     ]
 }
 
+/// Erasures and holds of what is another agency's.
+fn erased(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let (context, gone) = (context(), "NOT_AVAILABLE");
+    let id = u128::from_str_radix(theirs.record.rsplit('/').next().unwrap(), 16).unwrap();
+    let record: Bytes = id.to_be_bytes().to_vec().into();
+    let request = agency.request_id();
+    let request_id = uuid::Uuid::from_bytes(*request.as_bytes()).to_string();
+    let erase = ledger::EraseRecords { record: record.clone(), ground: 1, client: Bytes::new() };
+    let signature = Some(agency.signature(request, &Kind::EraseRecords(erase.clone())));
+    let erase = pb::EraseRecordsRequest {
+        context: context.clone(),
+        request_id,
+        erase: Some(erase),
+        signature,
+        validate_only: false,
+    };
+    let place = pb::PlaceHoldRequest {
+        context: context.clone(),
+        request_id: agency.request(),
+        place: Some(ledger::PlaceHold { record, ground: 5, client: Bytes::new() }),
+        validate_only: false,
+    };
+    let get = pb::GetErasureRequest { context, name: format!("erasures/{id:032x}") };
+    vec![
+        ("DisposalService/EraseRecords", erase.encode_to_vec(), gone),
+        ("DisposalService/PlaceHold", place.encode_to_vec(), gone),
+        ("DisposalService/GetErasure", get.encode_to_vec(), gone),
+    ]
+}
+
 #[tokio::test]
 async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
     let exchange = Exchange::start().await;
@@ -490,6 +520,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
         let others = cast.iter().enumerate().filter(|(other, _)| other / 2 != place / 2);
         for (_, (_, theirs)) in others {
             let asked = foreign(agency, theirs).into_iter().chain(taken_back(agency, theirs));
+            let asked = asked.chain(erased(agency, theirs));
             for (path, message, expected) in asked {
                 let about = format!("{} asks {path}", agency.id);
                 let path = format!("/concordat.v1.{path}");
@@ -500,7 +531,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 18));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 21));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);

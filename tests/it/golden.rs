@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The numbers of every kind of command (`concordat.ledger.v1.Command`).
-const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
+const KINDS: [std::ops::RangeInclusive<u32>; 11] = [
     16..=22,
     32..=36,
     48..=54,
@@ -44,6 +44,7 @@ const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
     128..=133,
     144..=146,
     152..=153,
+    176..=181,
 ];
 
 fn file(name: &str) -> PathBuf {
@@ -66,6 +67,7 @@ fn written() -> World {
         client: client(1).as_bytes().to_vec().into(),
         agency: "council".to_owned(),
         disposal_class: i32::from(pb::DisposalClass::Record),
+        ..pb::OpenKey::default()
     };
     let _opened = world.apply(By::Node, Kind::OpenKey(open));
     let consent = consent(&mut world, alias.as_bytes());
@@ -82,6 +84,7 @@ fn written() -> World {
     }
     recalls(&mut world, &replaced);
     rights(&mut world, alias.as_bytes());
+    erasures(&mut world, (alias.as_bytes(), &replaced));
     world
 }
 
@@ -311,6 +314,48 @@ fn deliveries(world: &mut World, record: &[u8]) {
     let _unknown = sharing(world, "college", Kind::Acknowledge(unknown));
 }
 
+/// A hold keeps the client's records, is lifted, and everything about the client is erased.
+fn erasures(world: &mut World, (client, record): (&[u8], &[u8])) {
+    let erase = Kind::EraseRecords(pb::EraseRecords {
+        client: client.to_vec().into(),
+        record: bytes::Bytes::new(),
+        ground: i32::from(pb::ErasureGround::Objection),
+    });
+    let place = pb::PlaceHold {
+        client: bytes::Bytes::new(),
+        record: record.to_vec().into(),
+        ground: i32::from(pb::HoldGround::LegalClaim),
+    };
+    let placed = world.apply("council", Kind::PlaceHold(place));
+    let Ok(Receipt::Answer(Remembered::Hold(hold))) = placed else { panic!("{placed:?}") };
+    let _held = world.apply("council", erase.clone());
+    let dispose = pb::DisposeOverdue {
+        publisher: "council".to_owned(),
+        record_type: LEAVER_FORM.to_owned(),
+        records: vec![record.to_vec().into()],
+    };
+    let _held = world.apply(By::Node, Kind::DisposeOverdue(dispose));
+    let lift = pb::LiftHold { hold: hold.as_bytes().to_vec().into() };
+    let _lifted = world.apply("council", Kind::LiftHold(lift));
+    let begun = world.apply("council", erase);
+    let Ok(Receipt::Answer(Remembered::Erasure(erasure))) = begun else { panic!("{begun:?}") };
+    while !world.state.tables().sweeps.is_empty() {
+        let _step = world.apply(By::Node, Kind::ContinueSweep(pb::ContinueSweep {}));
+    }
+    let keys: Vec<_> = world.state.tables().keys.iter().map(|(key, _)| *key).collect();
+    let mut keys: Vec<bytes::Bytes> =
+        keys.iter().map(|key| key.as_bytes().to_vec().into()).collect();
+    keys.push(vec![3; 16].into());
+    let rewrap = pb::RewrapKeys { epoch: vec![41; 16].into(), keys };
+    let _wrapped = world.apply(By::Node, Kind::RewrapKeys(rewrap));
+    let epochs = world.state.erasure(erasure).map(|row| row.epochs.clone()).unwrap_or_default();
+    let complete = pb::CompleteErasure {
+        erasure: erasure.as_bytes().to_vec().into(),
+        epochs: epochs.iter().map(|epoch| epoch.as_bytes().to_vec().into()).collect(),
+    };
+    let _completed = world.apply(By::Node, Kind::CompleteErasure(complete));
+}
+
 fn cases(world: &mut World, (council, charity): (&[u8], &[u8])) {
     let open = pb::OpenCaseload { client: charity.to_vec().into() };
     let _opened = world.apply("charity", Kind::OpenCaseload(open));
@@ -324,7 +369,10 @@ fn stops(world: &mut World, consent: Vec<u8>) {
     let (policy, text) = ("mine".to_owned(), POLICY_TEXTS[0].clone());
     let (consent, recipients) = (consent.into(), Vec::new());
     let alias = alias_of(world.apply("charity", {
-        Kind::AddClient(pb::AddClient { client: client(1).as_bytes().to_vec().into() })
+        Kind::AddClient(pb::AddClient {
+            client: client(1).as_bytes().to_vec().into(),
+            ..pb::AddClient::default()
+        })
     }));
     let attest = pb::Attest {
         position: 1,
@@ -395,6 +443,8 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Dispute(dispute))) => format!("dispute {dispute}"),
         Ok(Receipt::Answer(Remembered::Case(case))) => format!("case {case}"),
         Ok(Receipt::Answer(Remembered::Holder(holder))) => format!("holder {holder}"),
+        Ok(Receipt::Answer(Remembered::Erasure(erasure))) => format!("erasure {erasure}"),
+        Ok(Receipt::Answer(Remembered::Hold(hold))) => format!("hold {hold}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

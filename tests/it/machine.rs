@@ -11,6 +11,7 @@ mod client;
 mod consent;
 mod consent_dispute;
 mod consent_review;
+mod erasure;
 mod policy;
 mod policy_survey;
 pub(crate) mod recall;

@@ -4,9 +4,17 @@ use crate::{
     machine::{
         Command,
         command::{
-            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, case::CaseCommand,
-            client::ClientCommand, consent::ConsentCommand, dispute::DisputeCommand,
-            policy::PolicyCommand, recall::RecallCommand, record::RecordCommand,
+            Actor, Kind,
+            agency::AgencyCommand,
+            agreement::AgreementCommand,
+            case::CaseCommand,
+            client::ClientCommand,
+            consent::ConsentCommand,
+            dispute::DisputeCommand,
+            erasure::{ErasureCommand, Scope},
+            policy::PolicyCommand,
+            recall::RecallCommand,
+            record::RecordCommand,
             subscription::SubscriptionCommand,
         },
         read::Viewer,
@@ -14,8 +22,8 @@ use crate::{
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
-        RequestId, SubscriptionId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, ErasureId, HoldId, PolicyId,
+        RecallId, RecordId, RequestId, SubscriptionId,
     },
 };
 
@@ -38,6 +46,10 @@ pub enum Resource {
     Dispute(DisputeId),
     /// A case.
     Case(CaseId),
+    /// An erasure.
+    Erasure(ErasureId),
+    /// A legal hold.
+    Hold(HoldId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -86,7 +98,7 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             vec![Resource::Policy(own.clone(), policy.clone())]
         }
         Kind::Client(kind) => match kind {
-            ClientCommand::Add { client } => {
+            ClientCommand::Add { client, .. } => {
                 let alias = state.alias(number, *client, AliasKind::Own);
                 alias.map(Resource::Client).into_iter().collect()
             }
@@ -117,6 +129,7 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
         },
         Kind::Case(kind) => of_case(state, (own, command.request_id), kind),
+        Kind::Erasure(kind) => of_erasure(state, (own, command.request_id), kind),
         Kind::Exchange(_) => Vec::new(),
     }
 }
@@ -142,6 +155,32 @@ fn of_case(
     }
 }
 
+fn of_erasure(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &ErasureCommand,
+) -> Vec<Resource> {
+    let of = |domain: &str| derived_from(domain, state, (own.as_str(), request));
+    let covered = |scope: &Scope| match scope {
+        Scope::Client(alias) => Resource::Client(*alias),
+        Scope::Record(record) => Resource::Record(*record),
+    };
+    match command {
+        ErasureCommand::Erase { scope, .. } => {
+            let id = ErasureId::derived(&of("concordat.erasure.v1"));
+            vec![Resource::Erasure(id), covered(scope)]
+        }
+        ErasureCommand::PlaceHold { scope, .. } => {
+            vec![Resource::Hold(HoldId::derived(&of("concordat.hold.v1"))), covered(scope)]
+        }
+        ErasureCommand::LiftHold { hold } => vec![Resource::Hold(*hold)],
+        // The node's own.
+        ErasureCommand::Rewrap { .. }
+        | ErasureCommand::Complete { .. }
+        | ErasureCommand::Dispose { .. } => Vec::new(),
+    }
+}
+
 fn of_operator(kind: &Kind) -> Vec<Resource> {
     let agency = match kind {
         Kind::Agency(
@@ -159,7 +198,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Subscription(_)
         | Kind::Recall(_)
         | Kind::Dispute(_)
-        | Kind::Case(_) => return Vec::new(),
+        | Kind::Case(_)
+        | Kind::Erasure(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

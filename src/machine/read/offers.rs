@@ -141,6 +141,8 @@ pub struct Found {
     pub record: RecordId,
     /// The key and client of the record that the same request published before.
     pub before: Option<(KeyId, ClientId)>,
+    /// Whether that record was erased since.
+    pub erased: bool,
     /// Whether an active agreement has the agency publish this type.
     pub flows: bool,
 }
@@ -153,12 +155,14 @@ pub fn found(
     record_type: &RecordTypeName,
 ) -> Found {
     let record = record_id(state, agency.as_str(), request);
-    let before = state.record(record).map(|row| (row.key, row.client));
+    let row = state.record(record);
+    let before = row.map(|row| (row.key, row.client));
+    let erased = row.is_some_and(|row| state.erased(row.first).is_some());
     let flows = state
         .agency_number(agency)
         .zip(state.type_number(record_type))
         .is_some_and(|(number, of)| state.recipients_of(number, of).next().is_some());
-    Found { record, before, flows }
+    Found { record, before, erased, flows }
 }
 
 /// A client of an agency whose records are sealed already.

@@ -344,6 +344,7 @@ fn drafted(
         expires_at: wanted.expires_at,
         safeguarding_goes_on: wanted.terms.at_expiry == AtExpiry::SafeguardingGoesOn,
         review_at: wanted.terms.review_at,
+        retention: content::retention(state, wanted),
         deadlines_told: 0,
         approvals: BTreeSet::new(),
         approvers: BTreeMap::new(),

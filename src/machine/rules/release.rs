@@ -77,7 +77,8 @@ pub(in crate::machine) fn decide_open(
     open: &Open,
 ) -> Result<Change, Refusal> {
     let reader = context.agency()?;
-    let row = state.record(open.record).ok_or(Refusal::NotAvailable)?;
+    let row = state.record(open.record).filter(|row| state.erased(row.first).is_none());
+    let row = row.ok_or(Refusal::NotAvailable)?;
     let purpose = i32::from(context.purpose);
     if row.publisher == reader {
         let groups = row.groups;

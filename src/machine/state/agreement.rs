@@ -49,6 +49,8 @@ pub struct Agreement {
     pub safeguarding_goes_on: bool,
     /// When it is to be reviewed.
     pub review_at: Option<UnixMillis>,
+    /// For how many months its recipients keep records of a type, and what happens then (`Disposal`).
+    pub retention: Vec<(TypeNumber, u32, i32)>,
     /// How many of its deadlines have been told, in their order.
     pub deadlines_told: u32,
     /// The parties that approved the version.

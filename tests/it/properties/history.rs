@@ -144,7 +144,65 @@ impl History {
             20 => self.wait(),
             21 => self.recall(),
             22 => self.rights(),
+            22 => self.erase(),
             _ => self.own(),
+        }
+    }
+
+    /// An erasure, a hold, what the node states of the work, or a disposal.
+    fn erase(&mut self) {
+        let records = self.records.clone();
+        let record: bytes::Bytes = self.one_of(&records).into();
+        let by = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        let state = &self.world.state;
+        let holds: Vec<_> =
+            state.tables().holds.iter().map(|(id, _)| id.as_bytes().to_vec()).collect();
+        let open = state.indexes().erasures_open.iter().next().copied();
+        let epochs = open.and_then(|id| state.erasure(id)).map(|row| row.epochs.clone());
+        let epochs: Vec<bytes::Bytes> =
+            epochs.iter().flatten().map(|epoch| epoch.as_bytes().to_vec().into()).collect();
+        let keys = state.tables().keys.iter().take(64);
+        let keys = keys.map(|(id, _)| id.as_bytes().to_vec().into()).collect();
+        match self.dice.below(8) {
+            0 => {
+                let client = bytes::Bytes::new();
+                let erase = pb::EraseRecords { client, record, ground: 1 };
+                self.act(by, Kind::EraseRecords(erase));
+            }
+            1 => {
+                let alias = self.aliases.last().map(|(_, alias)| alias.clone());
+                let client = alias.unwrap_or_default().into();
+                let record = bytes::Bytes::new();
+                let erase = pb::EraseRecords { client, record, ground: 3 };
+                self.act("council", Kind::EraseRecords(erase));
+            }
+            2 => {
+                let client = bytes::Bytes::new();
+                let place = pb::PlaceHold { client, record, ground: 5 };
+                self.act(by, Kind::PlaceHold(place));
+            }
+            3 => {
+                let hold = self.one_of(&holds).into();
+                self.act(by, Kind::LiftHold(pb::LiftHold { hold }));
+            }
+            4 | 5 => {
+                let epoch = vec![100 + u8::try_from(self.dice.below(100)).unwrap(); 16].into();
+                let kind = Kind::RewrapKeys(pb::RewrapKeys { epoch, keys });
+                let _outcome = self.world.apply(By::Node, kind);
+            }
+            6 => {
+                let erasure = open.map_or_else(Vec::new, |id| id.as_bytes().to_vec()).into();
+                let kind = Kind::CompleteErasure(pb::CompleteErasure { erasure, epochs });
+                let _outcome = self.world.apply(By::Node, kind);
+            }
+            _ => {
+                let dispose = pb::DisposeOverdue {
+                    publisher: "council".to_owned(),
+                    record_type: LEAVER_FORM.to_owned(),
+                    records: vec![record],
+                };
+                let _outcome = self.world.apply(By::Node, Kind::DisposeOverdue(dispose));
+            }
         }
     }
 
@@ -264,7 +322,8 @@ impl History {
         let name = if self.dice.below(8) == 0 { self.pick(&AGENCIES) } else { "council" };
         let number = u8::try_from(self.dice.below(4)).unwrap();
         let id = client(number);
-        let add = pb::AddClient { client: id.as_bytes().to_vec().into() };
+        let add =
+            pb::AddClient { client: id.as_bytes().to_vec().into(), ..pb::AddClient::default() };
         let name = AGENCIES.into_iter().find(|known| *known == name).unwrap();
         self.act(name, Kind::AddClient(add));
         let alias = self.aliases.last().map_or_else(|| vec![0; 16], |(_, alias)| alias.clone());
@@ -280,6 +339,7 @@ impl History {
                 client: id.as_bytes().to_vec().into(),
                 agency: name.to_owned(),
                 disposal_class: class,
+                ..pb::OpenKey::default()
             };
             let _outcome = self.world.apply(By::Node, Kind::OpenKey(open));
             key

@@ -142,6 +142,10 @@ impl World {
             paged.set_field_by_name("page_token", prost_reflect::Value::String(token));
             messages = vec![paged.encode_to_vec().into()];
         }
+        if call.path.contains("Disposal") {
+            // How far an erasure has come is a matter of time.
+            self.exchange.at_rest().await;
+        }
         let answers = raw::call(&self.alder.channel, &call.path, messages).await?;
         if let Some(answer) = answers.first() {
             let answer = DynamicMessage::decode(call.method.output(), answer.clone()).unwrap();

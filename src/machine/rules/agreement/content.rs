@@ -18,6 +18,7 @@ use crate::{
             State,
             agency::{Agency, AgencyNumber},
             agreement::Flow,
+            record::TypeNumber,
             record::{Groups, RecordType},
         },
     },
@@ -185,6 +186,16 @@ pub(super) fn party_keys(
 /// The flows in stored form. Nobody has received by them yet.
 pub(super) fn stored_flows(state: &State, content: &Content) -> Result<Vec<Flow>, Refusal> {
     content.flows.iter().map(|flow| stored(state, flow)).collect()
+}
+
+/// How long recipients keep what they get, in stored form.
+pub(super) fn retention(state: &State, content: &Content) -> Vec<(TypeNumber, u32, i32)> {
+    let rows = content.terms.retention.iter();
+    rows.filter_map(|row| {
+        let number = state.type_number(&row.record_type)?;
+        Some((number, row.keep_months, i32::from(row.disposal)))
+    })
+    .collect()
 }
 
 fn stored(state: &State, flow: &command::Flow) -> Result<Flow, Refusal> {

@@ -156,6 +156,9 @@ impl Released {
     /// the later of ledger time and the local clock.
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
         let own = self.row.publisher == self.recipient;
+        if state.erased(self.row.first).is_some() {
+            return false;
+        }
         if own {
             return state.agency(self.recipient).is_some_and(Agency::in_force);
         }
