@@ -3,7 +3,7 @@
 //! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
-//! `node/inbox.rs` (recalls), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
+//! `node/inbox.rs` (recalls), `node/emergency.rs` (emergency access), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
 //! `node/clockwork.rs` (time, sweeps, attestations) and
 //! `node/start.rs` (how all this begins).
 //!
@@ -42,6 +42,7 @@ mod appender;
 mod clockwork;
 mod delivery;
 mod edge;
+mod emergency;
 mod follower;
 mod gate;
 mod inbox;
@@ -51,6 +52,7 @@ mod texts;
 
 pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
+pub use emergency::{EmergencyRequest, Sought};
 pub use gate::Gate;
 pub use inbox::Inbox;
 pub use start::{Beginning, Founding, Parts, Tasks, found};

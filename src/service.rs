@@ -17,6 +17,7 @@ pub mod context;
 pub mod decision;
 pub mod disclosure;
 pub mod dispute;
+pub mod emergency;
 pub mod exchange;
 pub mod gate;
 pub mod ledger;

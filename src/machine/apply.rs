@@ -7,8 +7,9 @@ use crate::{
     machine::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
-            client::ClientCommand, consent::ConsentCommand, exchange::ExchangeCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            client::ClientCommand, consent::ConsentCommand, emergency::EmergencyCommand,
+            exchange::ExchangeCommand, recall::RecallCommand, record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -67,6 +68,8 @@ pub struct Context {
     pub purpose: Purpose,
     /// The caller's name for the request.
     pub request_id: RequestId,
+    /// Whether a system of the agency acts by itself.
+    pub unattended: bool,
 }
 
 /// Whose authority a command is, resolved.
@@ -123,6 +126,7 @@ enum Decided {
     Release(rules::release::Change),
     Recall(rules::recall::Change),
     Dispute(rules::dispute::Change),
+    Emergency(rules::emergency::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -139,6 +143,7 @@ pub fn check(
     match decide(state, position, now.max(state.chain.admitted_at), command)? {
         Decided::Known(receipt) => Ok(Some(receipt)),
         Decided::Record(change) => Ok(change.known().cloned()),
+        Decided::Emergency(change) => Ok(change.known()),
         Decided::Exchange(_)
         | Decided::Agency(_)
         | Decided::Agreement(_)
@@ -221,6 +226,9 @@ fn decide(
         }
         Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
+        Kind::Emergency(kind) => {
+            Decided::Emergency(rules::emergency::decide(state, &context, kind)?)
+        }
     })
 }
 
@@ -245,6 +253,7 @@ fn perform(
         Decided::Release(change) => rules::release::perform(state, context, change, effects),
         Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
         Decided::Dispute(change) => rules::dispute::perform(state, change),
+        Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
     }
 }
 
@@ -271,7 +280,8 @@ fn context(
             Who::Agency(number)
         }
     };
-    Ok(Context { position, now, who, purpose: command.purpose, request_id: command.request_id })
+    let Command { purpose, request_id, unattended, .. } = *command;
+    Ok(Context { position, now, who, purpose, request_id, unattended })
 }
 
 /// How a kind of command is kept from taking effect twice.
@@ -310,6 +320,14 @@ fn memory(kind: &Kind) -> Memory {
             | ClientCommand::EndCaseload { .. } => Memory::Requests,
         },
         Kind::Record(_) => Memory::Own,
+        Kind::Emergency(emergency) => match emergency {
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::Review { .. } => {
+                Memory::Requests
+            }
+            EmergencyCommand::Open(_)
+            | EmergencyCommand::Read(_)
+            | EmergencyCommand::NoteRefused { .. } => Memory::Own,
+        },
         Kind::Subscription(subscription) => match subscription {
             SubscriptionCommand::Create { .. } | SubscriptionCommand::Remove { .. } => {
                 Memory::Requests
@@ -435,6 +453,7 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ClientCommand::OpenCaseload { .. }
             | ClientCommand::EndCaseload { .. } => false,
         },
+        Kind::Emergency(emergency) => matches!(emergency, EmergencyCommand::Authorise { .. }),
         Kind::Exchange(_)
         | Kind::Record(_)
         | Kind::Subscription(_)

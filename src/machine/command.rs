@@ -20,6 +20,7 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
 pub mod exchange;
 pub mod policy;
 pub mod recall;
@@ -102,6 +103,8 @@ pub enum Kind {
     Recall(recall::RecallCommand),
     /// Disputes.
     Dispute(dispute::DisputeCommand),
+    /// Emergency access.
+    Emergency(emergency::EmergencyCommand),
 }
 
 impl Kind {
@@ -126,7 +129,8 @@ impl Kind {
             | Self::Policy(_)
             | Self::Record(_)
             | Self::Subscription(_)
-            | Self::Dispute(_) => false,
+            | Self::Dispute(_)
+            | Self::Emergency(_) => false,
         }
     }
 }
@@ -247,6 +251,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
+        use emergency::EmergencyCommand as Emergency;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
         use policy::PolicyCommand as Policy;
@@ -300,6 +305,13 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::AcknowledgeRecall(message) => Self::Recall(Recall::acknowledge(message)?),
             Pb::OpenDispute(message) => Self::Dispute(Dispute::open(message)?),
             Pb::AnswerDispute(message) => Self::Dispute(Dispute::answer(message)?),
+            Pb::AuthoriseEmergency(message) => Self::Emergency(Emergency::authorise(&message)?),
+            Pb::OpenEmergency(message) => Self::Emergency(Emergency::open(message)?),
+            Pb::ReadEmergency(message) => Self::Emergency(Emergency::read(message)?),
+            Pb::ReviewEmergency(message) => Self::Emergency(Emergency::review(&message)?),
+            Pb::NoteEmergencyRefused(message) => {
+                Self::Emergency(Emergency::note_refused(&message)?)
+            }
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, DisputeId, HolderId, RecordId},
+        id::{AliasId, ConsentId, DisputeId, EmergencyId, HolderId, RecordId},
     },
 };
 
@@ -58,6 +58,8 @@ pub enum Remembered {
     Dispute(DisputeId),
     /// A person who may speak for a client, or must not, was recorded.
     Holder(HolderId),
+    /// Emergency access was opened.
+    Emergency(EmergencyId),
 }
 
 impl Receipt {
@@ -223,6 +225,18 @@ refusals! {
     RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected";
     /// The dispute was answered already, or nothing was put right.
     DisputeState "DISPUTE_WRONG_STATE" "the dispute was answered already, or nothing was put right since; publish a correction first";
+    /// A person must stand by the request, and a system asks.
+    NamedActorMissing "NAMED_ACTOR_REQUIRED" "this needs a member of staff who stands by it; name the person who acts, a system may not";
+    /// Emergency access was not authorised beforehand.
+    EmergencyNotAuthorised "EMERGENCY_NOT_AUTHORISED" "this office has no emergency access of this kind; agree on a flow for such emergencies and authorise the office beforehand";
+    /// Earlier emergency access was not reviewed in time.
+    EmergencyReviewOverdue "EMERGENCY_REVIEW_OVERDUE" "earlier emergency access was not reviewed in time; have the agency's officer review it first";
+    /// Too much emergency access in a day.
+    EmergencyTooMany "EMERGENCY_TOO_MANY" "too much emergency access was used in a day; ask the publisher, or wait";
+    /// Somebody else must act: who opened it reads, and somebody else reviews.
+    EmergencyActorUnfit "EMERGENCY_ACTOR_NOT_ALLOWED" "who opened emergency access reads under it, and somebody else reviews it; let the right person act";
+    /// The emergency access is over, or reviewed.
+    EmergencyState "EMERGENCY_WRONG_STATE" "the emergency access is over or was reviewed; open another one if there is still an emergency";
     /// The agency has a subscription of this id.
     SubscriptionExists "SUBSCRIPTION_EXISTS" "the agency has a subscription of this id already; choose another id";
     /// No such subscription.

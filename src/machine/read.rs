@@ -12,6 +12,7 @@ pub mod caseload;
 pub mod consent;
 pub mod disclosure;
 pub mod dispute;
+pub mod emergency;
 pub mod explain;
 pub mod ledger;
 pub mod notice;

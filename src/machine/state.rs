@@ -17,8 +17,9 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, HolderId, KeyId,
-            LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, EmergencyId, HolderId,
+            KeyId, LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId,
+            SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -30,8 +31,10 @@ pub mod agreement;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
 pub mod notice;
 pub mod policy;
+pub mod reading;
 pub mod recall;
 pub mod record;
 pub mod request;
@@ -42,15 +45,17 @@ use agreement::Agreement;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
+use emergency::{Authority, Emergency};
 use notice::Notice;
 use policy::Policy;
+use reading::Reading;
 use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -174,6 +179,14 @@ tables! {
     41 recalls: RecallId => Recall;
     /// Disputes.
     42 disputes: DisputeId => Dispute;
+    /// Emergency access.
+    70 emergencies: EmergencyId => Emergency;
+    /// Which offices of an agency may use it.
+    71 emergency_authorities: AgencyNumber => Authority;
+    /// When an agency was last refused it, by cause.
+    72 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
+    /// Who read which record (first version) for which reason, by day of ledger time.
+    73 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -231,6 +244,16 @@ pub struct Indexes {
     pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
     /// Disputes by whose record they are about.
     pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Flows for emergencies by recipient.
+    pub emergency_flows: BTreeMap<AgencyNumber, BTreeSet<(AgreementId, u16)>>,
+    /// Emergency access by who used it.
+    pub emergencies_by: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// Emergency access by whose records it was about.
+    pub emergencies_about: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// When something falls due about emergency access that is not reviewed.
+    pub emergency_deadlines: BTreeSet<(UnixMillis, EmergencyId)>,
+    /// Emergency access that is not reviewed, by who used it.
+    pub emergencies_open: BTreeSet<(AgencyNumber, UnixMillis, EmergencyId)>,
 }
 
 /// The whole state.
@@ -313,5 +336,6 @@ impl State {
         self.index_requests();
         self.index_recalls();
         self.index_disputes();
+        self.index_emergencies();
     }
 }

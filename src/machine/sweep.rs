@@ -13,10 +13,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{
-        access::{self, Question},
+        access::Question,
         apply::Effect,
         rules::{
-            self,
+            self, named,
             recall::{self, Issue},
             release::held,
         },
@@ -198,6 +198,7 @@ pub(super) fn drop_subscription(
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
     rules::agreement::deadlines(state, now, effects);
+    rules::emergency::deadlines(state, now);
     rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
@@ -387,7 +388,8 @@ fn missing(
     let wanted = row.groups.without(held(state, number, first));
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: wanted, ..question };
-    (!access::decide(state, &question).groups().is_empty()).then_some(())
+    let decision = named::decide(state, &question, subscription.unattended);
+    (!decision.groups().is_empty()).then_some(())
 }
 
 fn drop_step(state: &mut State, number: SubscriptionNumber) -> Option<Sweep> {

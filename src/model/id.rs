@@ -173,6 +173,8 @@ byte_id! {
     RecallId, "a recall id";
     /// One dispute about one record.
     DisputeId, "a dispute id";
+    /// One emergency access.
+    EmergencyId, "an emergency id";
     /// A person who speaks for a client, or must not, as one agency recorded them.
     HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.

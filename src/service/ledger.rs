@@ -280,6 +280,7 @@ fn named(resource: &Resource) -> String {
         Resource::Consent(id) => name::of(id),
         Resource::Recall(id) => name::of(id),
         Resource::Dispute(id) => name::of(id),
+        Resource::Emergency(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -336,5 +337,10 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::AcknowledgeRecall(_) => "acknowledge_recall",
         Kind::OpenDispute(_) => "open_dispute",
         Kind::AnswerDispute(_) => "answer_dispute",
+        Kind::AuthoriseEmergency(_) => "authorise_emergency",
+        Kind::OpenEmergency(_) => "open_emergency",
+        Kind::ReadEmergency(_) => "read_emergency",
+        Kind::ReviewEmergency(_) => "review_emergency",
+        Kind::NoteEmergencyRefused(_) => "note_emergency_refused",
     }
 }

@@ -1,5 +1,5 @@
 //! Resource names: `agencies/ID`, `agreements/ID`, `clients/ALIAS`, `records/ID`, `consents/ID`,
-//! `holders/ID`, `recalls/ID`, `disputes/ID`, `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
+//! `holders/ID`, `recalls/ID`, `disputes/ID`, `emergencies/ID`, `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
 //!
 //! Parsed and written here and nowhere else. Source: the head of `proto/concordat/v1/context.proto`.
 
@@ -7,8 +7,8 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::model::{
     id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, HolderId, PolicyId, RecallId,
-        RecordId, SubscriptionId,
+        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, EmergencyId, HolderId, PolicyId,
+        RecallId, RecordId, SubscriptionId,
     },
     violation::Violation,
 };
@@ -41,6 +41,7 @@ collections! {
     Resource ConsentId "consents";
     Resource RecallId "recalls";
     Resource DisputeId "disputes";
+    Resource EmergencyId "emergencies";
     Resource HolderId "holders";
     Owned PolicyId "policies";
     Owned SubscriptionId "subscriptions";

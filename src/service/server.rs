@@ -23,6 +23,7 @@ use crate::{
             consent_service_server::ConsentServiceServer,
             disclosure_service_server::DisclosureServiceServer,
             dispute_service_server::DisputeServiceServer,
+            emergency_service_server::EmergencyServiceServer,
             exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
             policy_service_server::PolicyServiceServer, recall_service_server::RecallServiceServer,
@@ -37,6 +38,7 @@ use crate::{
         consent::Consents,
         disclosure::Disclosures,
         dispute::Disputes,
+        emergency::Emergencies,
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
@@ -167,6 +169,7 @@ where
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
         .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))
         .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
+        .add_service(sized!(EmergencyServiceServer, Emergencies::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
         .add_service(sized!(NoticeServiceServer, Notices::new(node.clone())))

@@ -9,6 +9,8 @@ mod client;
 mod consent;
 mod consent_dispute;
 mod consent_review;
+pub(crate) mod emergency;
+mod named_actor;
 mod policy;
 mod policy_survey;
 pub(crate) mod recall;

@@ -16,6 +16,7 @@ use crate::{
 
 mod calls;
 mod consents;
+mod emergencies;
 mod worlds;
 
 use calls::{Call, Pool};

@@ -135,7 +135,8 @@ impl Reading {
             | Kind::Record(_)
             | Kind::Subscription(_)
             | Kind::Recall(_)
-            | Kind::Dispute(_) => None,
+            | Kind::Dispute(_)
+            | Kind::Emergency(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange

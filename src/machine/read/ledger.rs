@@ -4,17 +4,25 @@ use crate::{
     machine::{
         Command,
         command::{
-            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
-            consent::ConsentCommand, dispute::DisputeCommand, policy::PolicyCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            Actor, Kind,
+            agency::AgencyCommand,
+            agreement::AgreementCommand,
+            client::ClientCommand,
+            consent::ConsentCommand,
+            dispute::DisputeCommand,
+            emergency::{EmergencyCommand, Read},
+            policy::PolicyCommand,
+            recall::RecallCommand,
+            record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
-        SubscriptionId,
+        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, EmergencyId, PolicyId, RecallId,
+        RecordId, SubscriptionId,
     },
 };
 
@@ -35,6 +43,8 @@ pub enum Resource {
     Recall(RecallId),
     /// A dispute.
     Dispute(DisputeId),
+    /// Emergency access.
+    Emergency(EmergencyId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -113,6 +123,16 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             }
             DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
         },
+        Kind::Emergency(kind) => match kind {
+            EmergencyCommand::Open(_) => {
+                let asked = (own.as_str(), command.request_id);
+                let digest = derived_from("concordat.emergency.v1", state, asked);
+                vec![Resource::Emergency(EmergencyId::derived(&digest))]
+            }
+            EmergencyCommand::Read(Read { emergency, .. })
+            | EmergencyCommand::Review { emergency, .. } => vec![Resource::Emergency(*emergency)],
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
+        },
         Kind::Exchange(_) => Vec::new(),
     }
 }
@@ -133,7 +153,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => return Vec::new(),
+        | Kind::Dispute(_)
+        | Kind::Emergency(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

@@ -16,7 +16,10 @@ use crate::{
             subscription::{Line, Release, Source},
         },
         outcome::{Receipt, Refusal},
-        rules::recall,
+        rules::{
+            emergency::{self, Reached},
+            named, reading, recall,
+        },
         state::{
             State,
             agency::{Agency, AgencyNumber},
@@ -28,7 +31,7 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::{AgreementId, AliasId, ClientId, FlowId, GroupName, KeyId, RecordId},
+        id::{AgreementId, AliasId, ClientId, EmergencyId, FlowId, GroupName, KeyId, RecordId},
         limit,
         order::{Position, UnixMillis},
     },
@@ -55,6 +58,9 @@ pub struct Released {
     /// Before this date nothing it rests on ends by itself.
     #[borsh(skip)]
     until: UnixMillis,
+    /// The emergency access under which it leaves.
+    #[borsh(skip)]
+    emergency: Option<EmergencyId>,
 }
 
 /// What a release takes over from the record's row.
@@ -170,6 +176,9 @@ impl Released {
         if self.narrowings == state.chain.narrowings && now < self.until {
             return true;
         }
+        if let Some(id) = self.emergency {
+            return emergency::may_still(state, id, self, (self.groups, now));
+        }
         let Some((latest, row)) = state.latest(self.row.first) else { return false };
         if state.retraction(self.row.first).is_some() {
             return false;
@@ -183,7 +192,7 @@ impl Released {
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
     Release { number: SubscriptionNumber, lines: Vec<Verdict> },
-    Open { planned: Planned, via: Option<AgencyNumber> },
+    Open { planned: Planned, via: Option<AgencyNumber>, reason: i32 },
 }
 
 /// What becomes of one line.
@@ -274,7 +283,7 @@ fn decide_line(
         return strike(false);
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
-    let decision = access::decide(state, &question);
+    let decision = named::decide(state, &question, subscription.unattended);
     let open = decision.groups().and(offered.groups);
     if open.is_empty() {
         return strike(true);
@@ -367,13 +376,13 @@ pub(in crate::machine) fn decide_open(
 ) -> Result<Change, Refusal> {
     let reader = context.agency()?;
     let row = state.record(open.record).ok_or(Refusal::NotAvailable)?;
-    let purpose = i32::from(context.purpose);
+    let (purpose, reason) = (i32::from(context.purpose), i32::from(open.reason));
     if row.publisher == reader {
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
         let (record, row, flows) = (open.record, row.clone(), Vec::new());
         let planned = Planned { record, row, groups, purpose, until, flows };
-        return Ok(Change::Open { planned, via: None });
+        return Ok(Change::Open { planned, via: None, reason });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
     let sent = state.tables.disclosures.contains(&(row.first, reader));
@@ -383,7 +392,10 @@ pub(in crate::machine) fn decide_open(
         return Err(Refusal::NotAvailable);
     }
     let question = Question::about(row, reader, purpose, context.now);
-    let decision = access::decide(state, &question);
+    let decision = named::decide(state, &question, context.unattended);
+    if decision.grounds.is_empty() && !access::decide(state, &question).grounds.is_empty() {
+        return Err(Refusal::NamedActorMissing);
+    }
     let groups = granted(state, row, &decision, &open.grants).ok_or(Refusal::NotAvailable)?;
     if groups.is_empty() {
         return Err(Refusal::NotAvailable);
@@ -391,7 +403,7 @@ pub(in crate::machine) fn decide_open(
     let until = until(&decision, groups);
     let (record, row, flows) = (open.record, row.clone(), flows(&decision, groups));
     let planned = Planned { record, row, groups, purpose, until, flows };
-    Ok(Change::Open { planned, via: Some(reader) })
+    Ok(Change::Open { planned, via: Some(reader), reason })
 }
 
 pub(in crate::machine) fn perform(
@@ -401,8 +413,10 @@ pub(in crate::machine) fn perform(
     effects: &mut Vec<Effect>,
 ) -> Receipt {
     match change {
-        Change::Open { planned, via } => {
+        Change::Open { planned, via, reason } => {
             let reader = via.unwrap_or(planned.row.publisher);
+            let whose = (planned.row.first, planned.row.publisher, reader);
+            reading::note(state, context, whose, (reason, None));
             let released = release(state, context, planned, (reader, None));
             Receipt::Opened(Box::new(released))
         }
@@ -433,6 +447,24 @@ pub(in crate::machine) fn perform(
             Receipt::Released(released)
         }
     }
+}
+
+/// Releases one record under emergency access, which `rules/emergency.rs` has decided.
+pub(in crate::machine) fn in_emergency(
+    state: &mut State,
+    context: &Context,
+    reached: Reached,
+    (reader, id): (AgencyNumber, EmergencyId),
+) -> Released {
+    let ends = state.emergency(id).map_or(UnixMillis::new(0), |row| row.until);
+    let until = reached.grounds.iter().map(|ground| ground.until).min().unwrap_or(ends);
+    let on = reached.grounds.iter();
+    let flows = on.map(|on| (on.agreement.clone(), on.version, on.flow.clone())).collect();
+    let groups = reached.groups();
+    let Reached { record, row, grounds: _ } = reached;
+    let (purpose, until) = (i32::from(context.purpose), until.min(ends));
+    let planned = Planned { record, row, groups, purpose, until, flows };
+    Released { emergency: Some(id), ..release(state, context, planned, (reader, None)) }
 }
 
 /// From now on only the new delivery of the record is acknowledged and refused.
@@ -503,6 +535,7 @@ fn release(
         purpose,
         narrowings: state.chain.narrowings,
         until,
+        emergency: None,
         row: ReleasedRow {
             first: row.first,
             publisher: row.publisher,

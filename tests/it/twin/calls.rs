@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::{consents, worlds::World};
+use super::{consents, emergencies, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -60,7 +60,15 @@ impl Pool {
     /// Takes the names out of what alder heard.
     pub(super) fn learn(&mut self, found: &[String]) {
         for text in found {
-            let known = ["records/", "clients/", "consents/", "holders/", "recalls/", "disputes/"];
+            let known = [
+                "records/",
+                "clients/",
+                "consents/",
+                "holders/",
+                "recalls/",
+                "disputes/",
+                "emergencies/",
+            ];
             if known.iter().any(|collection| text.starts_with(collection)) {
                 self.own.push_back(text.clone());
             } else if 60 < text.len() && !text.contains(' ') {
@@ -148,8 +156,9 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         57..=68 => consents::next(dice, pool, world),
         69..=78 => policies(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
-        85..=88 => recalls(dice, pool),
-        89..=90 => lists(dice),
+        85..=87 => recalls(dice, pool),
+        88..=89 => emergencies::next(dice, pool, world),
+        90 => lists(dice),
         91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
             None => lists(dice),
@@ -307,7 +316,8 @@ fn clients(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
                 (false, 0) => String::new(),
                 (false, _) => format!("IC-{}", 12 + dice.below(8)),
             };
-            let identifiers = Some(ledger::Identifiers { local_id, scn: scn(number) });
+            let identifiers =
+                Some(ledger::Identifiers { local_id, scn: scn(number), person: None });
             let request =
                 pb::AddClientRequest { context: context(), request_id, identifiers, validate_only };
             of("CaseloadService/AddClient", &request)
