@@ -490,6 +490,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
 }
 
 /// A member of staff who asks for a child's protection.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn on_duty() -> Option<pb::RequestContext> {
     let staff = ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned() };
     Some(pb::RequestContext {
@@ -499,6 +500,7 @@ fn on_duty() -> Option<pb::RequestContext> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn by_person(change: impl Fn(&mut ledger::Person)) -> Option<Subject> {
     let mut person = ledger::Person {
         forename: "Mòrag".to_owned(),
@@ -510,6 +512,7 @@ fn by_person(change: impl Fn(&mut ledger::Person)) -> Option<Subject> {
     Some(Subject::Person(person))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn by_identifiers(local_id: &str, scn: &str) -> Option<Subject> {
     let (local_id, scn) = (local_id.to_owned(), scn.to_owned());
     Some(Subject::Identifiers(ledger::Identifiers { local_id, scn, person: None }))

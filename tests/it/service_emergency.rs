@@ -6,7 +6,7 @@ use concordat::pb::{
         EmergencyReason, EmergencyReviewer, Purpose, command::Kind,
     },
     v1::{
-        self as pb, caseload_service_client::CaseloadServiceClient,
+        self as pb, EmergencyEvent, caseload_service_client::CaseloadServiceClient,
         emergency_service_client::EmergencyServiceClient, notice::About,
         notice_service_client::NoticeServiceClient, open_emergency_access_request::Subject,
         request_context::Actor,
@@ -23,6 +23,7 @@ fn of(agency: &Agency) -> EmergencyServiceClient<Channel> {
     EmergencyServiceClient::new(agency.channel.clone())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn staff(id: &str) -> Option<pb::RequestContext> {
     let staff = ledger::ActorDetail { staff_id: id.to_owned(), role: "on duty".to_owned() };
     let purpose = i32::from(Purpose::ChildProtection);
@@ -166,7 +167,7 @@ async fn what_cannot_wait_is_read_without_consent_by_who_may_and_everybody_is_to
     let [_, _, About::Emergency(emergency), About::Access(access)] = told.as_slice() else {
         unreachable!("{told:?}")
     };
-    assert_eq!(emergency.event(), Opened);
+    assert_eq!(emergency.event(), EmergencyEvent::Opened);
     assert_eq!((&emergency.emergency, emergency.office()), (&opened.name, OFFICE));
     assert!(emergency.client.starts_with("clients/") && emergency.client == access.client);
     assert_eq!((&access.record, &access.emergency), (&ward.record, &opened.name));
@@ -180,8 +181,8 @@ async fn what_cannot_wait_is_read_without_consent_by_who_may_and_everybody_is_to
             About::Agreement(_) | About::Access(_) | About::Consent(_) => unreachable!("{about:?}"),
         })
         .collect();
-    use pb::EmergencyEvent::{Opened, Refused};
-    assert_eq!(events, [Refused, Refused, Opened]);
+    let refused = EmergencyEvent::Refused;
+    assert_eq!(events, [refused, refused, EmergencyEvent::Opened]);
     drop(ward.exchange.end().await);
 }
 

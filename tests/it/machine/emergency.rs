@@ -66,7 +66,7 @@ impl Ward {
         ];
         let mut content = world.content(&["council", "sds", "health"], flows);
         if let Some(terms) = &mut content.terms {
-            terms.reporting_body = "sds".to_owned();
+            "sds".clone_into(&mut terms.reporting_body);
         }
         world.activate("ward", content);
         let alias = world.add_client("council", client(1));
@@ -138,9 +138,14 @@ impl Ward {
     }
 
     fn read(&mut self, id: EmergencyId, staff: &str) -> Result<Vec<Released>, Refusal> {
-        let (health, now) = ("health".parse().unwrap(), UnixMillis::new(self.world.now_ms()));
-        let (lines, _) = emergency::lines(&self.world.state, &health, (id, None), now);
+        let lines = self.lines(id);
         self.read_lines(id, staff, lines)
+    }
+
+    /// What the node would propose to read.
+    fn lines(&self, id: EmergencyId) -> Vec<pb::EmergencyLine> {
+        let (health, now) = ("health".parse().unwrap(), UnixMillis::new(self.world.now_ms()));
+        emergency::lines(&self.world.state, &health, (id, None), now).0
     }
 
     fn read_lines(
@@ -153,7 +158,9 @@ impl Ward {
         let read = pb::ReadEmergency { emergency, staff: digest(staff), lines };
         self.act("health", Kind::ReadEmergency(read)).map(|receipt| match receipt {
             Receipt::Released(released) => released,
-            other => unreachable!("not released: {other:?}"),
+            Receipt::Answer(_) | Receipt::Published { .. } | Receipt::Opened(_) => {
+                unreachable!("not released")
+            }
         })
     }
 
@@ -202,10 +209,10 @@ pub(crate) fn opening(staff: &str, whom: &[u8]) -> Kind {
 }
 
 fn opened(receipt: &Receipt) -> EmergencyId {
-    match receipt {
-        Receipt::Answer(Remembered::Emergency(id)) => *id,
-        other => unreachable!("not opened: {other:?}"),
-    }
+    let Receipt::Answer(Remembered::Emergency(id)) = receipt else {
+        unreachable!("not opened: {receipt:?}")
+    };
+    *id
 }
 
 #[test]

@@ -98,14 +98,19 @@ impl Desk {
     }
 
     fn open(&mut self, by: (&str, bool)) -> Outcome {
-        let state = &self.world.state;
-        let reader = state.agency_number(&by.0.parse().unwrap()).unwrap();
-        let why = (Purpose::SchoolLeaverTransition, by.1);
-        let now = UnixMillis::new(self.world.now_ms());
-        let grants = offers::grants_to_open(state, self.record, reader, why, now);
+        let grants = self.grants(by);
         let record = self.record.as_bytes().to_vec().into();
         let reason = i32::from(ReadReason::Service);
         self.act(by, Kind::OpenRecord(pb::OpenRecord { record, reason, grants }))
+    }
+
+    /// On what the node would propose to open the record.
+    fn grants(&self, (by, unattended): (&str, bool)) -> Vec<pb::Grant> {
+        let state = &self.world.state;
+        let reader = state.agency_number(&by.parse().unwrap()).unwrap();
+        let why = (Purpose::SchoolLeaverTransition, unattended);
+        let now = UnixMillis::new(self.world.now_ms());
+        offers::grants_to_open(state, self.record, reader, why, now)
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::ledger_samples::Dice;
 
 /// One of three people of alder's.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn context(dice: &mut Dice) -> Option<pb::RequestContext> {
     let staff_id = format!("staff-{}", dice.below(3));
     let actor = Actor::Staff(ledger::ActorDetail { staff_id, role: "duty desk".to_owned() });
