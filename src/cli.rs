@@ -31,6 +31,7 @@ mod consent;
 pub mod demo;
 mod dispute;
 mod document;
+mod emergency;
 pub mod error;
 mod hex;
 mod init;
@@ -118,8 +119,11 @@ enum Verb {
     /// Record, refuse and withdraw consent.
     #[command(subcommand)]
     Consent(consent::Consent),
-    /// Read what the agency is told, about its agreements above all.
+    /// Read what cannot wait, by pre-authorised offices, and answer for it afterwards.
     #[command(subcommand)]
+    Emergency(emergency::Emergency),
+    /// Read what the agency is told: about its agreements, and about who read its records.
+    #[command(subcommand, alias = "notices")]
     Notice(notice::Notice),
     /// Narrow what is released, by the agency's own policies.
     #[command(subcommand)]
@@ -211,6 +215,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Agency(agency) => Box::pin(agency.run(&caller)).await,
         Verb::Agreement(agreement) => Box::pin(agreement.run(&caller, format)).await,
         Verb::Consent(consent) => Box::pin(consent.run(&caller)).await,
+        Verb::Emergency(emergency) => Box::pin(emergency.run(&caller)).await,
         Verb::Notice(notice) => Box::pin(notice.run(&caller)).await,
         Verb::Policy(policy) => Box::pin(policy.run(&caller)).await,
         Verb::Caseload(caseload) => Box::pin(caseload.run(&caller)).await,

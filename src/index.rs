@@ -2,7 +2,8 @@
 //! identifiers; never on disk, never in the state.
 //!
 //! Exact identifiers link and nothing else does: an agency's own id of a client, then the Scottish Candidate Number.
-//! Names never link here, so twins stay two clients.
+//! Names never link here, so twins stay two clients. Emergency access looks a client up by name, date of birth and postcode;
+//! what it finds is decided about before anybody hears of it.
 //!
 //! INVARIANT (own view): which of an agency's identifiers mean one client follows from what that agency said, in its
 //! order, and from nothing else: what others said decides only whether a client that is new to the agency is one that they
@@ -10,9 +11,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::{
-    model::id::{AgencyId, ClientId},
-    pb::ledger::v1::Identifiers,
+    model::{
+        digest::Digest,
+        id::{AgencyId, ClientId},
+    },
+    pb::ledger::v1::{Identifiers, Person},
 };
 
 /// Identifiers to clients.
@@ -21,10 +27,17 @@ pub struct Index {
     by_local_id: BTreeMap<(AgencyId, String), ClientId>,
     /// Who told that a number means which client, in the order in which it was told.
     by_scn: BTreeMap<String, Vec<(AgencyId, ClientId)>>,
+    /// Every client of whom anybody said this number, and who said it.
+    all_by_scn: BTreeMap<String, BTreeSet<Said>>,
+    /// Every client of whom anybody said these particulars, and who said them.
+    by_person: BTreeMap<[u8; 32], BTreeSet<Said>>,
     /// Whom each agency knows.
     known_to: BTreeSet<(AgencyId, ClientId)>,
     told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
 }
+
+/// A client, and the agency that said something of it.
+pub type Said = (ClientId, AgencyId);
 
 /// What an agency's identifiers mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +77,7 @@ impl Index {
 
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
     pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
-        let Identifiers { local_id, scn } = identifiers;
+        let Identifiers { local_id, scn, person: _ } = identifiers;
         let by_local_id = || {
             let key = (!local_id.is_empty()).then(|| (agency.clone(), local_id.clone()))?;
             self.by_local_id.get(&key).copied()
@@ -79,6 +92,23 @@ impl Index {
         by_local_id().or_else(by_own_scn).or_else(by_others)
     }
 
+    /// Everybody whom an exact identifier may mean, and who says so: the agency's own id of a client, or the Scottish
+    /// Candidate Number.
+    pub fn by_identifier(&self, agency: &AgencyId, identifiers: &Identifiers) -> BTreeSet<Said> {
+        let Identifiers { local_id, scn, person: _ } = identifiers;
+        if !local_id.is_empty() {
+            let own = self.by_local_id.get(&(agency.clone(), local_id.clone()));
+            return own.map(|client| (*client, agency.clone())).into_iter().collect();
+        }
+        self.all_by_scn.get(scn).cloned().unwrap_or_default()
+    }
+
+    /// Everybody of whom somebody said this name, date of birth and postcode, and who did.
+    pub fn by_person(&self, person: &Person) -> BTreeSet<Said> {
+        let key = person_key(person);
+        key.and_then(|key| self.by_person.get(&key)).cloned().unwrap_or_default()
+    }
+
     /// Notes that the ledger holds these identifiers from this agency.
     pub fn told(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
         self.learn(agency, identifiers, client);
@@ -91,7 +121,7 @@ impl Index {
     }
 
     fn learn(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
-        let Identifiers { local_id, scn } = identifiers;
+        let Identifiers { local_id, scn, person } = identifiers;
         if !local_id.is_empty() {
             self.by_local_id.entry((agency.clone(), local_id.clone())).or_insert(client);
         }
@@ -101,6 +131,10 @@ impl Index {
             if !told.iter().any(|(by, _)| by == agency) {
                 told.push((agency.clone(), client));
             }
+            self.all_by_scn.entry(scn.clone()).or_default().insert((client, agency.clone()));
+        }
+        if let Some(key) = person.as_ref().and_then(person_key) {
+            self.by_person.entry(key).or_default().insert((client, agency.clone()));
         }
     }
 
@@ -113,15 +147,37 @@ impl Index {
             told.retain(|one| *one != known);
             !told.is_empty()
         });
+        let said = (client, agency.clone());
+        let forget = |told: &mut BTreeSet<Said>| {
+            let _told = told.remove(&said);
+            !told.is_empty()
+        };
+        self.all_by_scn.retain(|_, told| forget(told));
+        self.by_person.retain(|_, told| forget(told));
         self.part(agency, client);
         self.told.retain(|(by, of, _)| by != agency || *of != client);
     }
 }
 
 fn told_digest(identifiers: &Identifiers) -> [u8; 32] {
-    let Identifiers { local_id, scn } = identifiers;
-    let parts: [&[u8]; 2] = [local_id.as_bytes(), scn.as_bytes()];
-    *crate::model::digest::Digest::of_parts("concordat.identifiers.v1", &parts).as_bytes()
+    let Identifiers { local_id, scn, person } = identifiers;
+    let person = person.as_ref().and_then(person_key).unwrap_or_default();
+    let parts: [&[u8]; 3] = [local_id.as_bytes(), scn.as_bytes(), &person];
+    *Digest::of_parts("concordat.identifiers.v1", &parts).as_bytes()
+}
+
+/// What two spellings of one person have in common: letters and digits alone, in lower case. None if anything is missing.
+fn person_key(person: &Person) -> Option<[u8; 32]> {
+    let Person { forename, surname, date_of_birth, postcode } = person;
+    let plain = |text: &String| -> String {
+        text.nfc().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let parts = [forename, surname, date_of_birth, postcode].map(plain);
+    if parts.iter().any(String::is_empty) {
+        return None;
+    }
+    let parts = parts.each_ref().map(String::as_bytes);
+    Some(*Digest::of_parts("concordat.person.v1", &parts).as_bytes())
 }
 
 #[cfg(test)]
@@ -133,7 +189,7 @@ mod tests {
     }
 
     fn identifiers(local_id: &str, scn: &str) -> Identifiers {
-        Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned() }
+        Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned(), person: None }
     }
 
     #[test]
@@ -210,6 +266,31 @@ mod tests {
         assert_eq!(index.known(&council, &identifiers("P1", "051234561")), None, "not by others");
         let again = index.resolve(&council, &identifiers("P1", "051234561"), client(9));
         assert_eq!((again.client, again.news), (client(9), true));
+    }
+
+    #[test]
+    fn a_person_is_found_by_name_birth_and_postcode_however_they_are_spelt_and_links_nobody() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let person = |forename: &str, postcode: &str| Person {
+            forename: forename.to_owned(),
+            surname: "O'Example".to_owned(),
+            date_of_birth: "2011-06-15".to_owned(),
+            postcode: postcode.to_owned(),
+        };
+        let mut index = Index::default();
+        let said = |local_id: &str, forename: &str| Identifiers {
+            person: Some(person(forename, "PA15 1LY")),
+            ..identifiers(local_id, "")
+        };
+        assert_eq!(index.resolve(&council, &said("P1", "Mòrag"), client(1)).client, client(1));
+        assert_eq!(index.resolve(&college, &said("C1", "Mòrag"), client(2)).client, client(2));
+        assert_eq!(index.resolve(&college, &said("C2", "Eilidh"), client(3)).client, client(3));
+        let found = index.by_person(&person("MÒRAG", "pa151ly"));
+        assert_eq!(found, BTreeSet::from([(client(1), council), (client(2), college.clone())]));
+        let found = index.by_person(&person("Eilidh", "PA15 1LY"));
+        assert_eq!(found, BTreeSet::from([(client(3), college)]));
+        assert!(index.by_person(&person("Eilidh", "PA15 1LZ")).is_empty());
+        assert!(index.by_person(&person("", "PA15 1LY")).is_empty());
     }
 
     #[test]

@@ -183,7 +183,8 @@ impl DataKey {
             PartKind::Actor
             | PartKind::Identifiers
             | PartKind::Evidence
-            | PartKind::AgreementTexts => self.open_padded(context, part),
+            | PartKind::AgreementTexts
+            | PartKind::Emergency => self.open_padded(context, part),
         }
     }
 

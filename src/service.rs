@@ -19,6 +19,7 @@ pub mod decision;
 pub mod disclosure;
 pub mod disposal;
 pub mod dispute;
+pub mod emergency;
 pub mod exchange;
 pub mod gate;
 pub mod ledger;

@@ -343,7 +343,8 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Recall(_)
             | Kind::Dispute(_)
             | Kind::Case(_)
-            | Kind::Erasure(_) => Err(unfounded()),
+            | Kind::Erasure(_)
+            | Kind::Emergency(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

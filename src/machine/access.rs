@@ -257,7 +257,9 @@ pub(in crate::machine) fn agreed(
         .map(|(id, agreement, _, flow)| (id, agreement, flow));
     let assumed = assumed.into_iter().flat_map(|(id, agreement)| {
         let flows = agreement.flows.iter().filter(|flow| {
-            (flow.publisher, flow.record_type) == (key.0, key.1) && flow.recipients.contains(&key.2)
+            (flow.publisher, flow.record_type) == (key.0, key.1)
+                && flow.recipients.contains(&key.2)
+                && flow.emergency.is_none()
         });
         flows.map(move |flow| (id, agreement, flow))
     });
@@ -295,7 +297,8 @@ fn withheld(open: Groups, nearest: &[Withheld]) -> Vec<Withheld> {
         .collect()
 }
 
-type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
+/// A flow where it stands.
+pub(in crate::machine) type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
 
 /// The flows of active agreements from the publisher to the recipient, in the order of their names.
 fn flows<'a>(state: &'a State, question: &Question) -> impl Iterator<Item = Place<'a>> {
@@ -395,7 +398,7 @@ fn ends(state: &State, consent: Option<ConsentId>) -> UnixMillis {
 }
 
 /// Whether the publisher's and the recipient's own policies let one group pass.
-fn policies(
+pub(in crate::machine) fn policies(
     state: &State,
     question: &Question,
     (id, agreement, place, flow): Place<'_>,

@@ -8,8 +8,8 @@ use crate::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
             case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
-            erasure::ErasureCommand, exchange::ExchangeCommand, recall::RecallCommand,
-            record::RecordCommand, subscription::SubscriptionCommand,
+            emergency::EmergencyCommand, erasure::ErasureCommand, exchange::ExchangeCommand,
+            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -68,6 +68,8 @@ pub struct Context {
     pub purpose: Purpose,
     /// The caller's name for the request.
     pub request_id: RequestId,
+    /// Whether a system of the agency acts by itself.
+    pub unattended: bool,
 }
 
 /// Whose authority a command is, resolved.
@@ -126,6 +128,7 @@ enum Decided {
     Dispute(rules::dispute::Change),
     Case(rules::case::Change),
     Erasure(rules::erasure::Change),
+    Emergency(rules::emergency::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -142,6 +145,7 @@ pub fn check(
     match decide(state, position, now.max(state.chain.admitted_at), command)? {
         Decided::Known(receipt) => Ok(Some(receipt)),
         Decided::Record(change) => Ok(change.known().cloned()),
+        Decided::Emergency(change) => Ok(change.known()),
         Decided::Exchange(_)
         | Decided::Agency(_)
         | Decided::Agreement(_)
@@ -228,6 +232,9 @@ fn decide(
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
         Kind::Case(kind) => Decided::Case(rules::case::decide(state, &context, kind)?),
         Kind::Erasure(kind) => Decided::Erasure(rules::erasure::decide(state, &context, kind)?),
+        Kind::Emergency(kind) => {
+            Decided::Emergency(rules::emergency::decide(state, &context, kind)?)
+        }
     })
 }
 
@@ -254,6 +261,7 @@ fn perform(
         Decided::Dispute(change) => rules::dispute::perform(state, change),
         Decided::Case(change) => rules::case::perform(state, context, change, effects),
         Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
+        Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
     }
 }
 
@@ -280,7 +288,8 @@ fn context(
             Who::Agency(number)
         }
     };
-    Ok(Context { position, now, who, purpose: command.purpose, request_id: command.request_id })
+    let Command { purpose, request_id, unattended, .. } = *command;
+    Ok(Context { position, now, who, purpose, request_id, unattended })
 }
 
 /// How a kind of command is kept from taking effect twice.
@@ -334,6 +343,14 @@ fn memory(kind: &Kind) -> Memory {
             | ClientCommand::EndCaseload { .. } => Memory::Requests,
         },
         Kind::Record(_) => Memory::Own,
+        Kind::Emergency(emergency) => match emergency {
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::Review { .. } => {
+                Memory::Requests
+            }
+            EmergencyCommand::Open(_)
+            | EmergencyCommand::Read(_)
+            | EmergencyCommand::NoteRefused { .. } => Memory::Own,
+        },
         Kind::Subscription(subscription) => match subscription {
             SubscriptionCommand::Create { .. } | SubscriptionCommand::Remove { .. } => {
                 Memory::Requests
@@ -474,6 +491,7 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ErasureCommand::Complete { .. }
             | ErasureCommand::Dispose { .. } => false,
         },
+        Kind::Emergency(emergency) => matches!(emergency, EmergencyCommand::Authorise { .. }),
         Kind::Exchange(_)
         | Kind::Record(_)
         | Kind::Subscription(_)

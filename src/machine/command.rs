@@ -21,6 +21,7 @@ pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
 pub mod erasure;
 pub mod exchange;
 pub mod policy;
@@ -108,6 +109,8 @@ pub enum Kind {
     Case(case::CaseCommand),
     /// Erasures, legal holds and disposal.
     Erasure(erasure::ErasureCommand),
+    /// Emergency access.
+    Emergency(emergency::EmergencyCommand),
 }
 
 impl Kind {
@@ -134,7 +137,8 @@ impl Kind {
             | Self::Record(_)
             | Self::Subscription(_)
             | Self::Dispute(_)
-            | Self::Erasure(_) => false,
+            | Self::Erasure(_)
+            | Self::Emergency(_) => false,
         }
     }
 }
@@ -256,6 +260,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
+        use emergency::EmergencyCommand as Emergency;
         use erasure::ErasureCommand as Erasure;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
@@ -321,6 +326,13 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::RewrapKeys(message) => Self::Erasure(Erasure::rewrap(message)?),
             Pb::CompleteErasure(message) => Self::Erasure(Erasure::complete(message)?),
             Pb::DisposeOverdue(message) => Self::Erasure(Erasure::dispose(message)?),
+            Pb::AuthoriseEmergency(message) => Self::Emergency(Emergency::authorise(&message)?),
+            Pb::OpenEmergency(message) => Self::Emergency(Emergency::open(message)?),
+            Pb::ReadEmergency(message) => Self::Emergency(Emergency::read(message)?),
+            Pb::ReviewEmergency(message) => Self::Emergency(Emergency::review(&message)?),
+            Pb::NoteEmergencyRefused(message) => {
+                Self::Emergency(Emergency::note_refused(&message)?)
+            }
         })
     }
 }

@@ -11,7 +11,10 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, CaseId, ConsentId, DisputeId, ErasureId, HoldId, HolderId, RecordId},
+        id::{
+            AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId, HoldId, HolderId,
+            RecordId,
+        },
     },
 };
 
@@ -64,6 +67,8 @@ pub enum Remembered {
     Erasure(ErasureId),
     /// A legal hold was placed or lifted.
     Hold(HoldId),
+    /// Emergency access was opened.
+    Emergency(EmergencyId),
 }
 
 impl Receipt {
@@ -249,6 +254,18 @@ refusals! {
     PersonNotTold "CASE_PERSON_NOT_TOLD" "the person is told before a restriction is lifted; tell them and say so";
     /// The requester's identity or authority is not known well enough for a report.
     RequesterNotProven "CASE_REQUESTER_NOT_PROVEN" "a report goes to a person who is known, with authority that was seen or stated; confirm it, and record who speaks for the client";
+    /// A person must stand by the request, and a system asks.
+    NamedActorMissing "NAMED_ACTOR_REQUIRED" "this needs a member of staff who stands by it; name the person who acts, a system may not";
+    /// Emergency access was not authorised beforehand.
+    EmergencyNotAuthorised "EMERGENCY_NOT_AUTHORISED" "this office has no emergency access of this kind; agree on a flow for such emergencies and authorise the office beforehand";
+    /// Earlier emergency access was not reviewed in time.
+    EmergencyReviewOverdue "EMERGENCY_REVIEW_OVERDUE" "earlier emergency access was not reviewed in time; have the agency's officer review it first";
+    /// Too much emergency access in a day.
+    EmergencyTooMany "EMERGENCY_TOO_MANY" "too much emergency access was used in a day; ask the publisher, or wait";
+    /// Somebody else must act: who opened it reads, and somebody else reviews.
+    EmergencyActorUnfit "EMERGENCY_ACTOR_NOT_ALLOWED" "who opened emergency access reads under it, and somebody else reviews it; let the right person act";
+    /// The emergency access is over, or reviewed.
+    EmergencyState "EMERGENCY_WRONG_STATE" "the emergency access is over or was reviewed; open another one if there is still an emergency";
     /// The agency has a subscription of this id.
     SubscriptionExists "SUBSCRIPTION_EXISTS" "the agency has a subscription of this id already; choose another id";
     /// No such subscription.

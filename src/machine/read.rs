@@ -13,6 +13,7 @@ pub mod caseload;
 pub mod consent;
 pub mod disclosure;
 pub mod dispute;
+pub mod emergency;
 pub mod erasure;
 pub mod explain;
 pub mod ledger;

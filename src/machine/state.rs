@@ -17,8 +17,8 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, EpochName,
-            ErasureId, HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId,
+            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, EmergencyId,
+            EpochName, ErasureId, HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId,
             RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
@@ -32,9 +32,11 @@ pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
 pub mod erasure;
 pub mod notice;
 pub mod policy;
+pub mod reading;
 pub mod recall;
 pub mod record;
 pub mod request;
@@ -46,9 +48,11 @@ use case::CaseRow;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
+use emergency::{Authority, Emergency};
 use erasure::{Erasure, Hold};
 use notice::Notice;
 use policy::Policy;
+use reading::Reading;
 use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
@@ -191,6 +195,14 @@ tables! {
     73 holds: HoldId => Hold;
     /// Data keys that were destroyed, and by which erasure.
     74 destroyed_keys: KeyId => ErasureId;
+    /// Emergency access.
+    80 emergencies: EmergencyId => Emergency;
+    /// Which offices of an agency may use it.
+    81 emergency_authorities: AgencyNumber => Authority;
+    /// When an agency was last refused it, by cause.
+    82 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
+    /// Who read which record (first version) for which reason, by day of ledger time.
+    83 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -266,6 +278,16 @@ pub struct Indexes {
     pub cases_restricting: BTreeSet<(ClientId, AgencyNumber, CaseId)>,
     /// What falls due next of each case.
     pub case_deadlines: BTreeSet<(UnixMillis, CaseId)>,
+    /// Flows for emergencies by recipient.
+    pub emergency_flows: BTreeMap<AgencyNumber, BTreeSet<(AgreementId, u16)>>,
+    /// Emergency access by who used it.
+    pub emergencies_by: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// Emergency access by whose records it was about.
+    pub emergencies_about: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// When something falls due about emergency access that is not reviewed.
+    pub emergency_deadlines: BTreeSet<(UnixMillis, EmergencyId)>,
+    /// Emergency access that is not reviewed, by who used it.
+    pub emergencies_open: BTreeSet<(AgencyNumber, UnixMillis, EmergencyId)>,
 }
 
 /// The whole state.
@@ -350,5 +372,6 @@ impl State {
         self.index_disputes();
         self.index_cases();
         self.index_erasures();
+        self.index_emergencies();
     }
 }

@@ -13,10 +13,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{
-        access::{self, Question},
+        access::Question,
         apply::Effect,
         rules::{
-            self,
+            self, named,
             recall::{self, Issue},
             release::held,
         },
@@ -202,6 +202,7 @@ pub(super) fn drop_subscription(
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
     rules::agreement::deadlines(state, now, effects);
+    rules::emergency::deadlines(state, now);
     rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
     rules::case::overdue(state, now, CASES_PER_ENTRY);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
@@ -393,7 +394,8 @@ fn missing(
     let wanted = row.groups.without(held(state, number, first));
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: wanted, ..question };
-    (!access::decide(state, &question).groups().is_empty()).then_some(())
+    let decision = named::decide(state, &question, subscription.unattended);
+    (!decision.groups().is_empty()).then_some(())
 }
 
 fn drop_step(state: &mut State, number: SubscriptionNumber) -> Option<Sweep> {

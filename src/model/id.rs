@@ -165,6 +165,8 @@ byte_id! {
     HoldId, "a hold id";
     /// One key-encryption epoch, by its name.
     EpochName, "an epoch name";
+    /// One emergency access.
+    EmergencyId, "an emergency id";
     /// A person who speaks for a client, or must not, as one agency recorded them.
     HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.

@@ -68,6 +68,24 @@ pub const COMPLAINT_ACKNOWLEDGE_MS: u64 = 30 * 24 * 3_600_000;
 pub const INCIDENT_TELL_MS: u64 = 72 * 3_600_000;
 /// The greatest number of persons that one agency records as speaking for one client.
 pub const HOLDERS_PER_CLIENT_MAX: usize = 16;
+/// The greatest number of records that leave at once under emergency access.
+pub const EMERGENCY_LINES_MAX: usize = 16;
+/// How long emergency access lasts, in milliseconds of ledger time: 8 hours, one shift.
+pub const EMERGENCY_MS: u64 = 8 * 3_600_000;
+/// In what time emergency access is counted, in milliseconds of ledger time: 24 hours.
+pub const EMERGENCY_WINDOW_MS: u64 = 24 * 3_600_000;
+/// How often one agency may open emergency access in that time.
+pub const EMERGENCIES_PER_AGENCY_MAX: usize = 24;
+/// How often one member of its staff may.
+pub const EMERGENCIES_PER_STAFF_MAX: usize = 6;
+/// Within what time emergency access is reviewed, in milliseconds of ledger time: 3 days.
+pub const EMERGENCY_REVIEW_MS: u64 = 3 * 24 * 3_600_000;
+/// How long after that nothing else happens than that everybody is told, in milliseconds of ledger time: 3 days more.
+pub const EMERGENCY_GRACE_MS: u64 = 3 * 24 * 3_600_000;
+/// How long offices may be authorised for emergency access, in milliseconds of ledger time: 366 days.
+pub const EMERGENCY_AUTHORITY_MS: u64 = 366 * 24 * 3_600_000;
+/// How often a refused attempt at emergency access is told for one agency and cause, in milliseconds of ledger time.
+pub const EMERGENCY_REFUSED_TOLD_MS: u64 = 3_600_000;
 /// How long a request id is remembered, in milliseconds of ledger time: 30 days.
 pub const REQUEST_MEMORY_MS: u64 = 30 * 24 * 3_600_000;
 /// How many entries lie between two attestations.

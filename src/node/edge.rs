@@ -324,8 +324,9 @@ impl Node {
     ) -> Result<Result<Outgoing, Refusal>, Failure> {
         let agency = agency_of(asked)?;
         let now = self.now()?;
+        let why = (asked.purpose, asked.staff.is_none());
         let grants = self.read(|state| match state.agency_number(agency) {
-            Some(reader) => offers::grants_to_open(state, record, reader, asked.purpose, now),
+            Some(reader) => offers::grants_to_open(state, record, reader, why, now),
             None => Vec::new(),
         });
         let kind = pb::command::Kind::OpenRecord(pb::OpenRecord {

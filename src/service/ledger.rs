@@ -283,6 +283,7 @@ fn named(resource: &Resource) -> String {
         Resource::Case(id) => name::of(id),
         Resource::Erasure(id) => name::of(id),
         Resource::Hold(id) => name::of(id),
+        Resource::Emergency(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -350,5 +351,10 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::RewrapKeys(_) => "rewrap_keys",
         Kind::CompleteErasure(_) => "complete_erasure",
         Kind::DisposeOverdue(_) => "dispose_overdue",
+        Kind::AuthoriseEmergency(_) => "authorise_emergency",
+        Kind::OpenEmergency(_) => "open_emergency",
+        Kind::ReadEmergency(_) => "read_emergency",
+        Kind::ReviewEmergency(_) => "review_emergency",
+        Kind::NoteEmergencyRefused(_) => "note_emergency_refused",
     }
 }

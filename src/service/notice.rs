@@ -9,7 +9,9 @@ use crate::{
             State,
             agency::AgencyNumber,
             case::Task,
-            notice::{About, AgreementEvent, CaseEvent, IncidentEvent, RestrictionEvent},
+            notice::{
+                About, AgreementEvent, CaseEvent, EmergencyEvent, IncidentEvent, RestrictionEvent,
+            },
         },
     },
     node::Node,
@@ -55,14 +57,13 @@ impl NoticeService for Notices {
 }
 
 fn message(state: &State, view: &View<'_>) -> pb::Notice {
-    let View { number, notice } = view;
-    let named = |by: AgencyNumber| state.agency(by).map(|agency| name::of(&agency.id));
+    let View { number, notice, .. } = view;
     let about = match &notice.about {
         About::Agreement { agreement, version, by, event } => {
             Shown::Agreement(pb::AgreementNotice {
                 agreement: name::of(agreement),
                 version: *version,
-                by: by.and_then(named).unwrap_or_default(),
+                by: by.map(|by| agency(state, by)).unwrap_or_default(),
                 ..told(*event)
             })
         }
@@ -77,7 +78,7 @@ fn message(state: &State, view: &View<'_>) -> pb::Notice {
             };
             Shown::Incident(pb::IncidentNotice {
                 agreement: name::of(agreement),
-                by: named(*by).unwrap_or_default(),
+                by: agency(state, *by),
                 event: i32::from(event),
                 kind: *kind,
                 severity: *severity,
@@ -89,12 +90,68 @@ fn message(state: &State, view: &View<'_>) -> pb::Notice {
                 RestrictionEvent::Restricted => pb::RestrictionEvent::Restricted,
                 RestrictionEvent::Lifted => pb::RestrictionEvent::Lifted,
             };
-            let by = named(*by).unwrap_or_default();
+            let by = agency(state, *by);
             let (client, event) = (name::of(client), i32::from(event));
             Shown::Restriction(pb::RestrictionNotice { client, by, event })
         }
+        About::Emergency { .. } => Shown::Emergency(emergency(state, view)),
+        About::Reading { .. } => Shown::Access(access(state, view)),
+        About::ConsentWithdrawn { consent, by } => {
+            Shown::Consent(pb::ConsentNotice { consent: name::of(consent), by: agency(state, *by) })
+        }
     };
     pb::Notice { number: *number, time: Some(timestamp(notice.at)), about: Some(about) }
+}
+
+fn agency(state: &State, number: AgencyNumber) -> String {
+    state.agency(number).map(|agency| name::of(&agency.id)).unwrap_or_default()
+}
+
+fn emergency(state: &State, view: &View<'_>) -> pb::EmergencyNotice {
+    let About::Emergency { emergency, by, event, client: _ } = &view.notice.about else {
+        return pb::EmergencyNotice::default();
+    };
+    let row = emergency.and_then(|id| state.emergency(id));
+    let (shown, finding, cause) = match *event {
+        EmergencyEvent::Opened => (pb::EmergencyEvent::Opened, 0, 0),
+        EmergencyEvent::Missed => (pb::EmergencyEvent::Missed, 0, 0),
+        EmergencyEvent::Reviewed(finding) => (pb::EmergencyEvent::Reviewed, finding, 0),
+        EmergencyEvent::ReviewOverdue => (pb::EmergencyEvent::ReviewOverdue, 0, 0),
+        EmergencyEvent::Barred => (pb::EmergencyEvent::Barred, 0, 0),
+        EmergencyEvent::Refused(cause) => (pb::EmergencyEvent::Refused, 0, cause),
+    };
+    pb::EmergencyNotice {
+        emergency: emergency.as_ref().map(name::of).unwrap_or_default(),
+        event: i32::from(shown),
+        by: agency(state, *by),
+        category: row.map_or(0, |row| row.category),
+        reason: row.map_or(0, |row| row.reason),
+        office: row.map_or(0, |row| row.office),
+        client: view.client.as_ref().map(name::of).unwrap_or_default(),
+        finding,
+        cause,
+    }
+}
+
+fn access(state: &State, view: &View<'_>) -> pb::AccessNotice {
+    let About::Reading { record, reader, day: _, reason } = &view.notice.about else {
+        return pb::AccessNotice::default();
+    };
+    let reading = view.reading;
+    let emergency = reading.and_then(|reading| reading.emergency);
+    let office = emergency.and_then(|id| state.emergency(id)).map_or(0, |row| row.office);
+    pb::AccessNotice {
+        record: name::of(record),
+        client: view.client.as_ref().map(name::of).unwrap_or_default(),
+        reader: agency(state, *reader),
+        reason: *reason,
+        purpose: reading.map_or(0, |reading| reading.purpose),
+        count: reading.map_or(0, |reading| reading.count),
+        unattended_count: reading.map_or(0, |reading| reading.unattended),
+        last_time: reading.map(|reading| timestamp(reading.at)),
+        emergency: emergency.as_ref().map(name::of).unwrap_or_default(),
+        office,
+    }
 }
 
 /// What has to be done about a case.

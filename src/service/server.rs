@@ -24,6 +24,7 @@ use crate::{
             disclosure_service_server::DisclosureServiceServer,
             disposal_service_server::DisposalServiceServer,
             dispute_service_server::DisputeServiceServer,
+            emergency_service_server::EmergencyServiceServer,
             exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
             policy_service_server::PolicyServiceServer, recall_service_server::RecallServiceServer,
@@ -40,6 +41,7 @@ use crate::{
         disclosure::Disclosures,
         disposal::Disposals,
         dispute::Disputes,
+        emergency::Emergencies,
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
@@ -172,6 +174,7 @@ where
         .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))
         .add_service(sized!(DisposalServiceServer, Disposals::new(node.clone())))
         .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
+        .add_service(sized!(EmergencyServiceServer, Emergencies::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
         .add_service(sized!(NoticeServiceServer, Notices::new(node.clone())))

@@ -60,7 +60,9 @@ pub const fn code(reason: Reason) -> Code {
         Reason::CallerNotAllowed | Reason::SignatureInvalid => Code::PermissionDenied,
         Reason::NotAvailable => Code::NotFound,
         Reason::RequestReused | Reason::VersionDiffers | Reason::ContentDiffers => Code::Aborted,
-        Reason::QuotaExceeded | Reason::RateExceeded => Code::ResourceExhausted,
+        Reason::QuotaExceeded | Reason::RateExceeded | Reason::EmergencyTooMany => {
+            Code::ResourceExhausted
+        }
         Reason::ExchangeUnavailable => Code::Unavailable,
         Reason::LedgerDamaged => Code::DataLoss,
         Reason::Internal | Reason::Unspecified => Code::Internal,
@@ -108,7 +110,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::ObjectionNotAllowed
         | Reason::CaseGroundMissing
         | Reason::CasePersonNotTold
-        | Reason::CaseRequesterNotProven => Code::FailedPrecondition,
+        | Reason::CaseRequesterNotProven
+        | Reason::NamedActorRequired
+        | Reason::EmergencyNotAuthorised
+        | Reason::EmergencyReviewOverdue
+        | Reason::EmergencyActorNotAllowed
+        | Reason::EmergencyWrongState => Code::FailedPrecondition,
     }
 }
 

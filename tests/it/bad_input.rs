@@ -12,7 +12,10 @@ use concordat::{
     model::{digest::Digest, limit::MESSAGE_BYTES_MAX},
     pb::{
         ledger::v1::{self as ledger, AgencyKind, command::Kind},
-        v1::{self as pb, Reason},
+        v1::{
+            self as pb, Reason, emergency_service_client::EmergencyServiceClient,
+            open_emergency_access_request::Subject,
+        },
     },
     service::callers::{self, Callers},
 };
@@ -539,4 +542,115 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
     let status = raw::unary(&publisher.channel, &path, message.into()).await.unwrap_err();
     assert_eq!(documented(&status, "a partner's cursor"), expected);
     assert_eq!((digest(&exchange).await, status.code()), (before, Code::InvalidArgument));
+}
+
+/// A member of staff who asks for a child's protection.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn on_duty() -> Option<pb::RequestContext> {
+    let staff = ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned() };
+    Some(pb::RequestContext {
+        purpose: i32::from(ledger::Purpose::ChildProtection),
+        actor: Some(pb::request_context::Actor::Staff(staff)),
+        held_checkpoint: String::new(),
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn by_person(change: impl Fn(&mut ledger::Person)) -> Option<Subject> {
+    let mut person = ledger::Person {
+        forename: "Mòrag".to_owned(),
+        surname: "O'Example".to_owned(),
+        date_of_birth: "2011-06-15".to_owned(),
+        postcode: "PA15 1LY".to_owned(),
+    };
+    change(&mut person);
+    Some(Subject::Person(person))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn by_identifiers(local_id: &str, scn: &str) -> Option<Subject> {
+    let (local_id, scn) = (local_id.to_owned(), scn.to_owned());
+    Some(Subject::Identifiers(ledger::Identifiers { local_id, scn, person: None }))
+}
+
+fn emergency_request(agency: &Agency) -> pb::OpenEmergencyAccessRequest {
+    pb::OpenEmergencyAccessRequest {
+        context: on_duty(),
+        request_id: agency.request(),
+        category: 1,
+        reason: 1,
+        office: 1,
+        subject: by_person(|_| {}),
+        words: String::new(),
+    }
+}
+
+/// A change that makes a request for emergency access malformed.
+type Spoil = fn(&mut pb::OpenEmergencyAccessRequest);
+
+/// Each with the field that is wrong then.
+const SPOILT: [(&str, Spoil); 11] = [
+    ("subject", |request| request.subject = None),
+    ("category", |request| request.category = 0),
+    ("reason", |request| request.reason = 99),
+    ("office", |request| request.office = -1),
+    ("words", |request| request.words = "x".repeat(1_025)),
+    ("identifiers", |request| request.subject = by_identifiers("", "")),
+    ("identifiers", |request| request.subject = by_identifiers("a", "051234561")),
+    ("identifiers.scn", |request| request.subject = by_identifiers("", "051234562")),
+    ("person.postcode", |request| request.subject = by_person(|p| p.postcode.clear())),
+    ("person.surname", |request| request.subject = by_person(|p| p.surname.clear())),
+    ("person.date_of_birth", |request| {
+        request.subject = by_person(|p| "15 June".clone_into(&mut p.date_of_birth));
+    }),
+];
+
+#[tokio::test]
+async fn emergency_access_that_is_asked_for_badly_is_refused_and_changes_nothing() {
+    let exchange = Exchange::start().await;
+    let (council, _sds) = exchange.partners().await;
+    let mut stub = EmergencyServiceClient::new(council.channel.clone());
+    let before = digest(&exchange).await;
+    for (field, spoil) in SPOILT {
+        let mut request = emergency_request(&council);
+        spoil(&mut request);
+        let status = stub.open_emergency_access(request).await.unwrap_err();
+        assert_eq!(documented(&status, field), "INVALID_REQUEST");
+        let details = raw::details(&status);
+        let fields = &details.bad_request().unwrap().field_violations;
+        assert_eq!(fields.first().unwrap().field, field);
+    }
+    let emergency = format!("emergencies/{:032x}", 7);
+    let read = pb::ReadEmergencyRecordsRequest {
+        context: on_duty(),
+        request_id: council.request(),
+        emergency: emergency.clone(),
+        page_token: String::new(),
+    };
+    let status = stub.read_emergency_records(read).await.unwrap_err();
+    assert_eq!(documented(&status, "an unknown emergency"), "NOT_AVAILABLE");
+    let review = pb::ReviewEmergencyAccessRequest {
+        context: on_duty(),
+        request_id: council.request(),
+        emergency,
+        finding: 1,
+        reviewer: 1,
+        evidence: None,
+    };
+    let status = stub.review_emergency_access(review).await.unwrap_err();
+    assert_eq!(documented(&status, "an unknown emergency"), "NOT_AVAILABLE");
+    assert_eq!(digest(&exchange).await, before);
+}
+
+#[tokio::test]
+async fn an_emergency_request_without_authorisation_has_its_own_reason_and_is_told() {
+    let exchange = Exchange::start().await;
+    let (council, _sds) = exchange.partners().await;
+    let before = digest(&exchange).await;
+    let mut stub = EmergencyServiceClient::new(council.channel.clone());
+    let status = stub.open_emergency_access(emergency_request(&council)).await.unwrap_err();
+    assert_eq!(documented(&status, "no authorisation"), "EMERGENCY_NOT_AUTHORISED");
+    assert!(status.message().contains("authorise the office beforehand"), "{status:?}");
+    // Those who answer for the agency hear of it.
+    assert_ne!(digest(&exchange).await, before);
 }

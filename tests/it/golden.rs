@@ -25,6 +25,7 @@ use concordat::{
 };
 
 use crate::{
+    machine::emergency::{emergency_flow, opening},
     machine::world::{
         By, DAY_MS, LEAVER_FORM, World, alias_of, client, consent_of, consented_flow, digest, flow,
         owned, suspension,
@@ -45,6 +46,7 @@ const KINDS: [std::ops::RangeInclusive<u32>; 11] = [
     144..=146,
     152..=153,
     176..=181,
+    192..=196,
 ];
 
 fn file(name: &str) -> PathBuf {
@@ -85,6 +87,7 @@ fn written() -> World {
     recalls(&mut world, &replaced);
     rights(&mut world, alias.as_bytes());
     erasures(&mut world, (alias.as_bytes(), &replaced));
+    emergencies(&mut world);
     world
 }
 
@@ -137,6 +140,51 @@ fn rights(world: &mut World, alias: &[u8]) {
     let _made = world.apply("council", make);
     world.wait(120 * DAY_MS);
     let _late = world.apply(By::Node, Kind::Tick(pb::Tick {}));
+}
+
+/// A clinician of the health board reads in an emergency; somebody else reviews it.
+fn emergencies(world: &mut World) {
+    let flows = vec![flow("duty", "council", &["sds"]), emergency_flow("council", &["health"])];
+    let content = world.content(&["council", "sds", "health"], flows);
+    world.activate("ward", content);
+    let alias = world.add_client("council", client(1));
+    let record = publish(world, alias.as_bytes(), &[]);
+    let until_ms = world.now_ms() + DAY_MS;
+    let authorise = pb::AuthoriseEmergency { offices: vec![2], until_ms };
+    let _authorised = world.apply("health", Kind::AuthoriseEmergency(authorise));
+    let opened = in_person(world, opening("ann", &[1]));
+    let Ok(Receipt::Answer(Remembered::Emergency(id))) = opened else { panic!("{opened:?}") };
+    let emergency: bytes::Bytes = id.as_bytes().to_vec().into();
+    let grants = vec![pb::Grant {
+        agreement: "ward".to_owned(),
+        version: 1,
+        flow: "emergencies".to_owned(),
+        groups: owned(&["core"]),
+        consents: Vec::new(),
+    }];
+    let lines = vec![pb::EmergencyLine { record: record.into(), grants }];
+    let staff = digest("ann");
+    let read = pb::ReadEmergency { emergency: emergency.clone(), staff, lines };
+    let read = in_person(world, Kind::ReadEmergency(read));
+    assert!(matches!(read, Ok(Receipt::Released(lines)) if lines.len() == 1));
+    let (finding, reviewer, staff) = (1, 2, digest("officer"));
+    let review = pb::ReviewEmergency { emergency, finding, reviewer, staff };
+    let _reviewed = in_person(world, Kind::ReviewEmergency(review));
+    let (agency, cause) = ("college".to_owned(), 1);
+    let note = pb::NoteEmergencyRefused { agency, cause };
+    let _noted = world.apply(By::Node, Kind::NoteEmergencyRefused(note));
+}
+
+/// Submits in the name of a member of the health board's staff.
+fn in_person(world: &mut World, kind: Kind) -> Outcome {
+    let request = world.request_id();
+    let signing = crate::machine::world::Signing::Own;
+    let mut command = world.command(By::Agency("health"), request, signing, kind);
+    command.purpose = i32::from(pb::Purpose::ChildProtection);
+    if let Some(actor) = &mut command.actor {
+        actor.unattended = false;
+    }
+    world.append(prost::Message::encode_to_vec(&command))
 }
 
 /// A record is taken back after all; the college answers, and doubts what it was sent.
@@ -445,6 +493,7 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Holder(holder))) => format!("holder {holder}"),
         Ok(Receipt::Answer(Remembered::Erasure(erasure))) => format!("erasure {erasure}"),
         Ok(Receipt::Answer(Remembered::Hold(hold))) => format!("hold {hold}"),
+        Ok(Receipt::Answer(Remembered::Emergency(id))) => format!("emergency {id}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

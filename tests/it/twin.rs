@@ -17,6 +17,7 @@ use crate::{
 mod calls;
 mod cases;
 mod consents;
+mod emergencies;
 mod worlds;
 
 use calls::{Call, Pool};

@@ -151,7 +151,8 @@ impl Reading {
             | Kind::Recall(_)
             | Kind::Dispute(_)
             | Kind::Case(_)
-            | Kind::Erasure(_) => None,
+            | Kind::Erasure(_)
+            | Kind::Emergency(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange

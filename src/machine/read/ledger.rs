@@ -11,6 +11,7 @@ use crate::{
             client::ClientCommand,
             consent::ConsentCommand,
             dispute::DisputeCommand,
+            emergency::{EmergencyCommand, Read},
             erasure::{ErasureCommand, Scope},
             policy::PolicyCommand,
             recall::RecallCommand,
@@ -22,8 +23,8 @@ use crate::{
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, ErasureId, HoldId, PolicyId,
-        RecallId, RecordId, RequestId, SubscriptionId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
+        HoldId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
     },
 };
 
@@ -50,6 +51,8 @@ pub enum Resource {
     Erasure(ErasureId),
     /// A legal hold.
     Hold(HoldId),
+    /// Emergency access.
+    Emergency(EmergencyId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -130,6 +133,16 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
         },
         Kind::Case(kind) => of_case(state, (own, command.request_id), kind),
         Kind::Erasure(kind) => of_erasure(state, (own, command.request_id), kind),
+        Kind::Emergency(kind) => match kind {
+            EmergencyCommand::Open(_) => {
+                let asked = (own.as_str(), command.request_id);
+                let digest = derived_from("concordat.emergency.v1", state, asked);
+                vec![Resource::Emergency(EmergencyId::derived(&digest))]
+            }
+            EmergencyCommand::Read(Read { emergency, .. })
+            | EmergencyCommand::Review { emergency, .. } => vec![Resource::Emergency(*emergency)],
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
+        },
         Kind::Exchange(_) => Vec::new(),
     }
 }
@@ -199,7 +212,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Recall(_)
         | Kind::Dispute(_)
         | Kind::Case(_)
-        | Kind::Erasure(_) => return Vec::new(),
+        | Kind::Erasure(_)
+        | Kind::Emergency(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

@@ -4,9 +4,9 @@
 
 use crate::{
     machine::{
-        access::{self, Decision, Question},
+        access::{Decision, Question},
         command::subscription::Source,
-        rules::{recall, record::record_id, release::offered},
+        rules::{named, recall, record::record_id, release::offered},
         state::{
             State,
             agency::AgencyNumber,
@@ -97,7 +97,8 @@ fn line(
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: offered.groups, ..question };
-    line.grants = grants(state, row, &access::decide(state, &question), offered.groups);
+    let decision = named::decide(state, &question, subscription.unattended);
+    line.grants = grants(state, row, &decision, offered.groups);
     let lives = !line.grants.is_empty();
     Some((line, lives))
 }
@@ -107,14 +108,14 @@ pub fn grants_to_open(
     state: &State,
     record: RecordId,
     reader: AgencyNumber,
-    purpose: pb::Purpose,
+    (purpose, unattended): (pb::Purpose, bool),
     now: UnixMillis,
 ) -> Vec<pb::Grant> {
     let Some(row) = state.record(record).filter(|row| row.publisher != reader) else {
         return Vec::new();
     };
     let question = Question::about(row, reader, i32::from(purpose), now);
-    grants(state, row, &access::decide(state, &question), row.groups)
+    grants(state, row, &named::decide(state, &question, unattended), row.groups)
 }
 
 fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -> Vec<pb::Grant> {

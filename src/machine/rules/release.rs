@@ -14,7 +14,7 @@ use crate::{
             subscription::{Release, Source},
         },
         outcome::{Receipt, Refusal},
-        rules::recall,
+        rules::{emergency::Reached, named, reading, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -22,7 +22,11 @@ use crate::{
         },
         sweep,
     },
-    model::{id::RecordId, limit, order::UnixMillis},
+    model::{
+        id::{EmergencyId, RecordId},
+        limit,
+        order::UnixMillis,
+    },
 };
 
 mod disclosure;
@@ -41,7 +45,7 @@ pub(in crate::machine) use report::{perform_report, planned_for_report};
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
     Release { number: SubscriptionNumber, lines: Vec<Verdict> },
-    Open { planned: Planned, via: Option<AgencyNumber> },
+    Open { planned: Planned, via: Option<AgencyNumber>, reason: i32 },
 }
 
 pub(in crate::machine) fn decide_release(
@@ -79,13 +83,13 @@ pub(in crate::machine) fn decide_open(
     let reader = context.agency()?;
     let row = state.record(open.record).filter(|row| state.erased(row.first).is_none());
     let row = row.ok_or(Refusal::NotAvailable)?;
-    let purpose = i32::from(context.purpose);
+    let (purpose, reason) = (i32::from(context.purpose), i32::from(open.reason));
     if row.publisher == reader {
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
         let (record, row, flows) = (open.record, row.clone(), Vec::new());
         let planned = Planned { record, row, groups, purpose, until, flows };
-        return Ok(Change::Open { planned, via: None });
+        return Ok(Change::Open { planned, via: None, reason });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
     let sent = state.tables.disclosures.contains(&(row.first, reader));
@@ -95,7 +99,10 @@ pub(in crate::machine) fn decide_open(
         return Err(Refusal::NotAvailable);
     }
     let question = Question::about(row, reader, purpose, context.now);
-    let decision = access::decide(state, &question);
+    let decision = named::decide(state, &question, context.unattended);
+    if decision.grounds.is_empty() && !access::decide(state, &question).grounds.is_empty() {
+        return Err(Refusal::NamedActorMissing);
+    }
     let groups = granted(state, row, &decision, &open.grants).ok_or(Refusal::NotAvailable)?;
     if groups.is_empty() {
         return Err(Refusal::NotAvailable);
@@ -103,7 +110,7 @@ pub(in crate::machine) fn decide_open(
     let until = until(&decision, groups);
     let (record, row, flows) = (open.record, row.clone(), flows(&decision, groups));
     let planned = Planned { record, row, groups, purpose, until, flows };
-    Ok(Change::Open { planned, via: Some(reader) })
+    Ok(Change::Open { planned, via: Some(reader), reason })
 }
 
 pub(in crate::machine) fn perform(
@@ -113,8 +120,10 @@ pub(in crate::machine) fn perform(
     effects: &mut Vec<Effect>,
 ) -> Receipt {
     match change {
-        Change::Open { planned, via } => {
+        Change::Open { planned, via, reason } => {
             let reader = via.unwrap_or(planned.row.publisher);
+            let whose = (planned.row.first, planned.row.publisher, reader);
+            reading::note(state, context, whose, (reason, None));
             let released = release(state, context, planned, (reader, None));
             Receipt::Opened(Box::new(released))
         }
@@ -145,6 +154,25 @@ pub(in crate::machine) fn perform(
             Receipt::Released(released)
         }
     }
+}
+
+/// Releases one record under emergency access, which `rules/emergency.rs` has decided.
+pub(in crate::machine) fn in_emergency(
+    state: &mut State,
+    context: &Context,
+    reached: Reached,
+    (reader, id): (AgencyNumber, EmergencyId),
+) -> Released {
+    let ends = state.emergency(id).map_or(UnixMillis::new(0), |row| row.until);
+    let until = reached.grounds.iter().map(|ground| ground.until).min().unwrap_or(ends);
+    let on = reached.grounds.iter();
+    let flows =
+        on.map(|on| (on.agreement.clone(), on.version, on.flow.clone(), on.groups)).collect();
+    let groups = reached.groups();
+    let Reached { record, row, grounds: _ } = reached;
+    let (purpose, until) = (i32::from(context.purpose), until.min(ends));
+    let planned = Planned { record, row, groups, purpose, until, flows };
+    release(state, context, planned, (reader, None)).under(id)
 }
 
 /// From now on only the new delivery of the record is acknowledged and refused.

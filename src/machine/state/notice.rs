@@ -12,7 +12,7 @@ use crate::{
         state::{agency::AgencyNumber, case::Task},
     },
     model::{
-        id::{AgreementId, AliasId, CaseId},
+        id::{AgreementId, AliasId, CaseId, ClientId, ConsentId, EmergencyId, RecordId},
         limit,
         order::UnixMillis,
     },
@@ -74,6 +74,35 @@ pub enum About {
         /// What happened.
         event: RestrictionEvent,
     },
+    /// Emergency access.
+    Emergency {
+        /// Which; none where it was refused.
+        emergency: Option<EmergencyId>,
+        /// The agency that used it, or asked for it.
+        by: AgencyNumber,
+        /// What happened.
+        event: EmergencyEvent,
+        /// Whom it is about, if the reader's own records were reached.
+        client: Option<ClientId>,
+    },
+    /// A record of the reader's was opened by another agency.
+    Reading {
+        /// Which, by its first version.
+        record: RecordId,
+        /// Who opened it.
+        reader: AgencyNumber,
+        /// The day of ledger time, in days since the epoch.
+        day: u32,
+        /// Why (`ReadReason`).
+        reason: i32,
+    },
+    /// A consent that the reader recorded was withdrawn by another agency.
+    ConsentWithdrawn {
+        /// Which.
+        consent: ConsentId,
+        /// The agency that lodged the withdrawal.
+        by: AgencyNumber,
+    },
 }
 
 /// What happened to a case.
@@ -99,6 +128,23 @@ pub enum RestrictionEvent {
     Restricted,
     /// It is restricted no more.
     Lifted,
+}
+
+/// What happened to emergency access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum EmergencyEvent {
+    /// It was opened, and reaches records.
+    Opened,
+    /// It was opened, and found nobody.
+    Missed,
+    /// It was reviewed (`EmergencyFinding`).
+    Reviewed(i32),
+    /// It was not reviewed by its date.
+    ReviewOverdue,
+    /// The agency gets no more of it until it is reviewed.
+    Barred,
+    /// It was asked for and refused (`EmergencyRefusal`).
+    Refused(i32),
 }
 
 /// What happened to a version of an agreement.

@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::{cases, consents, worlds::World};
+use super::{cases, consents, emergencies, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -68,6 +68,7 @@ impl Pool {
                 "recalls/",
                 "disputes/",
                 "cases/",
+                "emergencies/",
                 "erasures/",
                 "holds/",
             ];
@@ -319,7 +320,8 @@ fn clients(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
                 (false, 0) => String::new(),
                 (false, _) => format!("IC-{}", 12 + dice.below(8)),
             };
-            let identifiers = Some(ledger::Identifiers { local_id, scn: scn(number) });
+            let identifiers =
+                Some(ledger::Identifiers { local_id, scn: scn(number), person: None });
             let request =
                 pb::AddClientRequest { context: context(), request_id, identifiers, validate_only };
             of("CaseloadService/AddClient", &request)

@@ -74,6 +74,12 @@ impl World {
             by_duty("duty", &alder, &[&skills]),
             by_consent("consented", &alder, &[&birch]),
             served,
+            ledger::Flow {
+                basis: i32::from(ledger::LawfulBasis::VitalInterests),
+                gate: i32::from(ledger::Gate::None),
+                emergency: Some(ledger::EmergencyTerms { categories: vec![2], offices: vec![1] }),
+                ..by_consent("emergencies", &cedar, &[&alder])
+            },
         ];
         exchange.agree("leavers", &[&alder, &skills, &birch, &cedar], flows).await;
         let flows = vec![by_consent("inbound", &pine, &[&alder])];
@@ -83,6 +89,9 @@ impl World {
             by_consent("elsewhere-asked", &pine, &[&birch]),
         ];
         exchange.agree("elsewhere", &[&pine, &skills, &birch], flows).await;
+        let until_ms = crate::harness::NOW.plus(300 * crate::harness::DAY_MS).millis();
+        let authorise = ledger::AuthoriseEmergency { offices: vec![1], until_ms };
+        alder.submit(Kind::AuthoriseEmergency(authorise)).await.unwrap();
         for agency in [&alder, &skills, &birch] {
             agency.subscribe_to("leavers").await;
         }
@@ -408,7 +417,8 @@ async fn add_client(agency: &Agency, scn: &str) -> AliasId {
         request_id: agency.request_id(),
         signature: None,
     };
-    let identifiers = ledger::Identifiers { local_id: String::new(), scn: scn.to_owned() };
+    let identifiers =
+        ledger::Identifiers { local_id: String::new(), scn: scn.to_owned(), person: None };
     let added = agency.node.add_client(&asked, &identifiers).await.unwrap();
     let Ok(Receipt::Answer(Remembered::Client(alias))) = added else {
         unreachable!("not a client: {added:?}");

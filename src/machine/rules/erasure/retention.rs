@@ -95,7 +95,9 @@ pub(super) fn recipients(state: &State, first: RecordId) -> BTreeSet<AgencyNumbe
     };
     state
         .disclosures_of(first)
-        .filter(|(_, sent)| !sent.flows.iter().any(|(id, version, _)| keeps((id, *version))))
+        .filter(|(_, sent)| {
+            !sent.grounds.iter().any(|ground| keeps((&ground.agreement, ground.version)))
+        })
         .map(|(recipient, _)| recipient)
         .collect()
 }

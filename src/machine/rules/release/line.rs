@@ -9,7 +9,7 @@ use crate::{
             record::Grant,
             subscription::{Line, Source},
         },
-        rules::recall,
+        rules::{named, recall},
         state::{
             State,
             record::{Groups, RecordRow},
@@ -89,7 +89,7 @@ pub(super) fn decide_line(
         return strike(false);
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
-    let decision = access::decide(state, &question);
+    let decision = named::decide(state, &question, subscription.unattended);
     let open = decision.groups().and(offered.groups);
     if open.is_empty() {
         return strike(true);

@@ -9,9 +9,12 @@ use crate::{
     machine::{
         access::{self, Question},
         apply::Context,
-        rules::release::{
-            disclosure::{deliver, disclose, shown_alias},
-            line::Planned,
+        rules::{
+            emergency,
+            release::{
+                disclosure::{deliver, disclose, shown_alias},
+                line::Planned,
+            },
         },
         state::{
             State,
@@ -21,7 +24,7 @@ use crate::{
         },
     },
     model::{
-        id::{AliasId, ClientId, GroupName, KeyId, RecordId},
+        id::{AliasId, ClientId, EmergencyId, GroupName, KeyId, RecordId},
         order::{Position, UnixMillis},
     },
 };
@@ -47,6 +50,9 @@ pub struct Released {
     /// Before this date nothing it rests on ends by itself.
     #[borsh(skip)]
     until: UnixMillis,
+    /// The emergency access under which it leaves.
+    #[borsh(skip)]
+    emergency: Option<EmergencyId>,
 }
 
 /// What a release takes over from the record's row.
@@ -150,6 +156,11 @@ impl Released {
         self.row.published_at
     }
 
+    /// The same release, under emergency access: it leaves no longer than that lasts.
+    pub(super) fn under(self, emergency: EmergencyId) -> Self {
+        Self { emergency: Some(emergency), ..self }
+    }
+
     /// Whether it may still leave: the send gate's question, asked right before the bytes go.
     ///
     /// Costs nothing while no entry narrowed anything since the decision and no date that it rests on has come; `now` is
@@ -164,6 +175,9 @@ impl Released {
         }
         if self.narrowings == state.chain.narrowings && now < self.until {
             return true;
+        }
+        if let Some(id) = self.emergency {
+            return emergency::may_still(state, id, self, (self.groups, now));
         }
         let Some((latest, row)) = state.latest(self.row.first) else { return false };
         if state.retraction(self.row.first).is_some() {
@@ -208,6 +222,7 @@ pub(super) fn release(
         purpose,
         narrowings: state.chain.narrowings,
         until,
+        emergency: None,
         row: ReleasedRow {
             first: row.first,
             publisher: row.publisher,
