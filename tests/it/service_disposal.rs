@@ -111,7 +111,6 @@ async fn read(agency: &Agency, record: &str) -> Result<(), Status> {
         request_id: agency.request(),
         name: record.to_owned(),
         reason: i32::from(ledger::ReadReason::Service),
-        ..pb::GetRecordRequest::default()
     };
     agency.exchange().get_record(request).await.map(drop)
 }
