@@ -16,13 +16,16 @@ use crate::{
 };
 
 const MESSAGE: &str = "concordat.v1.Notice";
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 9] = [
     ("NUMBER", "number"),
     ("TIME", "time"),
     ("ABOUT", "agreement.agreement"),
     ("EVENT", "agreement.event"),
     ("BY", "agreement.by"),
     ("DAYS LEFT", "agreement.days_left"),
+    ("OVERDUE", "case.overdue"),
+    ("INCIDENT", "incident.severity"),
+    ("RESTRICTION", "restriction.event"),
 ];
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@
 //! age is reached at the beginning of the anniversary, and by someone born on 29 February on 1 March of a common year.
 
 use jiff::{
-    ToSpan,
+    Span,
     civil::{self, Date},
 };
 
@@ -51,8 +51,8 @@ pub fn months_after(at: UnixMillis, months: u32) -> UnixMillis {
     let (days, rest) = (at.millis() / DAY_MS, at.millis() % DAY_MS);
     let epoch = civil::date(1970, 1, 1);
     let later = || {
-        let day = epoch.checked_add(i64::try_from(days).ok()?.days()).ok()?;
-        let day = day.checked_add(i64::from(months).months()).ok()?;
+        let day = epoch.checked_add(Span::new().try_days(i64::try_from(days).ok()?).ok()?).ok()?;
+        let day = day.checked_add(Span::new().try_months(months).ok()?).ok()?;
         let days = day.since(epoch).ok()?.get_days();
         Some(u64::try_from(days).ok()?.saturating_mul(DAY_MS).saturating_add(rest))
     };
