@@ -17,13 +17,16 @@ use crate::{
 };
 
 const MESSAGE: &str = "concordat.v1.Notice";
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 9] = [
     ("NUMBER", "number"),
     ("TIME", "time"),
     ("ABOUT", "about"),
     ("EVENT", "event"),
     ("BY", "by"),
     ("DAYS LEFT", "agreement.days_left"),
+    ("OVERDUE", "case.overdue"),
+    ("INCIDENT", "incident.severity"),
+    ("RESTRICTION", "restriction.event"),
 ];
 
 /// The kinds of notice, and where each says what it is about, what happened and who did it.

@@ -253,6 +253,7 @@ impl SignedKind {
 impl TryFrom<pb::command::Kind> for Kind {
     type Error = Violation;
 
+    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
     fn try_from(kind: pb::command::Kind) -> Result<Self, Violation> {
         use agency::AgencyCommand as Agency;
         use agreement::AgreementCommand as Agreement;

@@ -46,7 +46,11 @@ fn view<'a>(
             let client = state.record(*record).map(|row| row.client);
             (client, state.tables().readings.get(&(*record, *reader, *day, *reason)))
         }
-        About::Agreement { .. } | About::ConsentWithdrawn { .. } => (None, None),
+        About::Agreement { .. }
+        | About::ConsentWithdrawn { .. }
+        | About::Case { .. }
+        | About::Incident { .. }
+        | About::Restriction { .. } => (None, None),
     };
     let client = client.and_then(|client| shown_client(state, viewer, client));
     View { number, notice, client, reading }

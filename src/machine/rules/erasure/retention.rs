@@ -106,7 +106,7 @@ pub(super) fn recipients(state: &State, first: RecordId) -> BTreeSet<AgencyNumbe
 fn due_at(state: &State, first: RecordId, latest: &RecordRow, months: u32) -> UnixMillis {
     let sent = state.disclosures_of(first).map(|(_, row)| row.at).max();
     let since = sent.map_or(latest.published_at, |sent| sent.max(latest.published_at));
-    date::months_later(since, months)
+    date::months_after(since, months)
 }
 
 /// For how many months anybody may keep what a publisher shares of a type; `None` if no agreement ever said.

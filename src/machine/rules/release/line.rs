@@ -4,7 +4,7 @@
 
 use crate::{
     machine::{
-        access::{self, Decision, Ground, Question},
+        access::{Decision, Ground, Question},
         command::{
             record::Grant,
             subscription::{Line, Source},
