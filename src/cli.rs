@@ -21,6 +21,7 @@ use crate::{
 mod agency;
 mod agreement;
 mod bench;
+mod case;
 mod caseload;
 mod certs;
 mod client;
@@ -30,6 +31,7 @@ mod consent;
 pub mod demo;
 mod dispute;
 mod document;
+mod emergency;
 pub mod error;
 mod hex;
 mod init;
@@ -117,8 +119,11 @@ enum Verb {
     /// Record, refuse and withdraw consent.
     #[command(subcommand)]
     Consent(consent::Consent),
-    /// Read what the agency is told, about its agreements above all.
+    /// Read what cannot wait, by pre-authorised offices, and answer for it afterwards.
     #[command(subcommand)]
+    Emergency(emergency::Emergency),
+    /// Read what the agency is told: about its agreements, and about who read its records.
+    #[command(subcommand, alias = "notices")]
     Notice(notice::Notice),
     /// Narrow what is released, by the agency's own policies.
     #[command(subcommand)]
@@ -138,6 +143,9 @@ enum Verb {
     /// Doubt what a record says, and answer such doubts.
     #[command(subcommand)]
     Dispute(dispute::Dispute),
+    /// Answer for a person's rights, complaints and incidents.
+    #[command(subcommand)]
+    Case(case::Case),
     /// See what was shared about one person.
     #[command(subcommand)]
     Client(client::Client),
@@ -207,6 +215,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Agency(agency) => Box::pin(agency.run(&caller)).await,
         Verb::Agreement(agreement) => Box::pin(agreement.run(&caller, format)).await,
         Verb::Consent(consent) => Box::pin(consent.run(&caller)).await,
+        Verb::Emergency(emergency) => Box::pin(emergency.run(&caller)).await,
         Verb::Notice(notice) => Box::pin(notice.run(&caller)).await,
         Verb::Policy(policy) => Box::pin(policy.run(&caller)).await,
         Verb::Caseload(caseload) => Box::pin(caseload.run(&caller)).await,
@@ -214,6 +223,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Record(record) => Box::pin(record.run(&caller, format)).await,
         Verb::Recall(recall) => Box::pin(recall.run(&caller)).await,
         Verb::Dispute(dispute) => Box::pin(dispute.run(&caller)).await,
+        Verb::Case(case) => Box::pin(case.run(&caller)).await,
         Verb::Client(client) => Box::pin(client.run(&caller)).await,
         Verb::Ledger(ledger) => Box::pin(ledger.run(&caller)).await,
         Verb::Bench(bench) => Box::pin(bench.run(caller.output)).await,

@@ -2,7 +2,8 @@
 //! identifiers; never on disk, never in the state.
 //!
 //! Exact identifiers link and nothing else does: an agency's own id of a client, then the Scottish Candidate Number.
-//! Names never link here, so twins stay two clients.
+//! Names never link here, so twins stay two clients. Emergency access looks a client up by name, date of birth and postcode;
+//! what it finds is decided about before anybody hears of it.
 //!
 //! INVARIANT (own view): which of an agency's identifiers mean one client follows from what that agency said, in its
 //! order, and from nothing else: what others said decides only whether a client that is new to the agency is one that they
@@ -10,21 +11,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::{
-    model::id::{AgencyId, ClientId},
-    pb::ledger::v1::Identifiers,
+    model::{
+        digest::Digest,
+        id::{AgencyId, ClientId},
+    },
+    pb::ledger::v1::{Identifiers, Person},
 };
 
 /// Identifiers to clients.
 #[derive(Debug, Default)]
 pub struct Index {
     by_local_id: BTreeMap<(AgencyId, String), ClientId>,
-    by_own_scn: BTreeMap<(AgencyId, String), ClientId>,
-    by_scn: BTreeMap<String, ClientId>,
+    /// Who told that a number means which client, in the order in which it was told.
+    by_scn: BTreeMap<String, Vec<(AgencyId, ClientId)>>,
+    /// Every client of whom anybody said this number, and who said it.
+    all_by_scn: BTreeMap<String, BTreeSet<Said>>,
+    /// Every client of whom anybody said these particulars, and who said them.
+    by_person: BTreeMap<[u8; 32], BTreeSet<Said>>,
     /// Whom each agency knows.
     known_to: BTreeSet<(AgencyId, ClientId)>,
     told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
 }
+
+/// A client, and the agency that said something of it.
+pub type Said = (ClientId, AgencyId);
 
 /// What an agency's identifiers mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,17 +77,36 @@ impl Index {
 
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
     pub fn known(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
-        let Identifiers { local_id, scn } = identifiers;
-        let own = |map: &BTreeMap<_, _>, key: &String| {
-            let present = (!key.is_empty()).then(|| (agency.clone(), key.clone()));
-            present.and_then(|key| map.get(&key)).copied()
+        let Identifiers { local_id, scn, person: _ } = identifiers;
+        let by_local_id = || {
+            let key = (!local_id.is_empty()).then(|| (agency.clone(), local_id.clone()))?;
+            self.by_local_id.get(&key).copied()
         };
+        let told = || self.by_scn.get(scn).filter(|_| !scn.is_empty());
+        let by_own_scn = || told()?.iter().find(|(by, _)| by == agency).map(|(_, client)| *client);
         let by_others = || {
-            let client = *self.by_scn.get(scn).filter(|_| !scn.is_empty())?;
+            let client = told()?.first().map(|(_, client)| *client)?;
             // Two of its clients are not made one by what somebody else said.
             (!self.known_to.contains(&(agency.clone(), client))).then_some(client)
         };
-        own(&self.by_local_id, local_id).or_else(|| own(&self.by_own_scn, scn)).or_else(by_others)
+        by_local_id().or_else(by_own_scn).or_else(by_others)
+    }
+
+    /// Everybody whom an exact identifier may mean, and who says so: the agency's own id of a client, or the Scottish
+    /// Candidate Number.
+    pub fn by_identifier(&self, agency: &AgencyId, identifiers: &Identifiers) -> BTreeSet<Said> {
+        let Identifiers { local_id, scn, person: _ } = identifiers;
+        if !local_id.is_empty() {
+            let own = self.by_local_id.get(&(agency.clone(), local_id.clone()));
+            return own.map(|client| (*client, agency.clone())).into_iter().collect();
+        }
+        self.all_by_scn.get(scn).cloned().unwrap_or_default()
+    }
+
+    /// Everybody of whom somebody said this name, date of birth and postcode, and who did.
+    pub fn by_person(&self, person: &Person) -> BTreeSet<Said> {
+        let key = person_key(person);
+        key.and_then(|key| self.by_person.get(&key)).cloned().unwrap_or_default()
     }
 
     /// Notes that the ledger holds these identifiers from this agency.
@@ -83,23 +115,69 @@ impl Index {
         self.told.insert((agency.clone(), client, told_digest(identifiers)));
     }
 
+    /// Notes that an agency erased a client: it never meets that client again by what others told.
+    pub fn part(&mut self, agency: &AgencyId, client: ClientId) {
+        self.known_to.insert((agency.clone(), client));
+    }
+
     fn learn(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
-        let Identifiers { local_id, scn } = identifiers;
+        let Identifiers { local_id, scn, person } = identifiers;
         if !local_id.is_empty() {
             self.by_local_id.entry((agency.clone(), local_id.clone())).or_insert(client);
         }
         self.known_to.insert((agency.clone(), client));
         if !scn.is_empty() {
-            self.by_own_scn.entry((agency.clone(), scn.clone())).or_insert(client);
-            self.by_scn.entry(scn.clone()).or_insert(client);
+            let told = self.by_scn.entry(scn.clone()).or_default();
+            if !told.iter().any(|(by, _)| by == agency) {
+                told.push((agency.clone(), client));
+            }
+            self.all_by_scn.entry(scn.clone()).or_default().insert((client, agency.clone()));
         }
+        if let Some(key) = person.as_ref().and_then(person_key) {
+            self.by_person.entry(key).or_default().insert((client, agency.clone()));
+        }
+    }
+
+    /// Forgets all that an agency told of a client, which it erased. What others told stays; but the agency never meets
+    /// that client again by what they told, or it would learn from its own receipts that they know it (own view).
+    pub fn forget(&mut self, agency: &AgencyId, client: ClientId) {
+        let known = (agency.clone(), client);
+        self.by_local_id.retain(|(by, _), of| by != agency || *of != client);
+        self.by_scn.retain(|_, told| {
+            told.retain(|one| *one != known);
+            !told.is_empty()
+        });
+        let said = (client, agency.clone());
+        let forget = |told: &mut BTreeSet<Said>| {
+            let _told = told.remove(&said);
+            !told.is_empty()
+        };
+        self.all_by_scn.retain(|_, told| forget(told));
+        self.by_person.retain(|_, told| forget(told));
+        self.part(agency, client);
+        self.told.retain(|(by, of, _)| by != agency || *of != client);
     }
 }
 
 fn told_digest(identifiers: &Identifiers) -> [u8; 32] {
-    let Identifiers { local_id, scn } = identifiers;
-    let parts: [&[u8]; 2] = [local_id.as_bytes(), scn.as_bytes()];
-    *crate::model::digest::Digest::of_parts("concordat.identifiers.v1", &parts).as_bytes()
+    let Identifiers { local_id, scn, person } = identifiers;
+    let person = person.as_ref().and_then(person_key).unwrap_or_default();
+    let parts: [&[u8]; 3] = [local_id.as_bytes(), scn.as_bytes(), &person];
+    *Digest::of_parts("concordat.identifiers.v1", &parts).as_bytes()
+}
+
+/// What two spellings of one person have in common: letters and digits alone, in lower case. None if anything is missing.
+fn person_key(person: &Person) -> Option<[u8; 32]> {
+    let Person { forename, surname, date_of_birth, postcode } = person;
+    let plain = |text: &String| -> String {
+        text.nfc().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let parts = [forename, surname, date_of_birth, postcode].map(plain);
+    if parts.iter().any(String::is_empty) {
+        return None;
+    }
+    let parts = parts.each_ref().map(String::as_bytes);
+    Some(*Digest::of_parts("concordat.person.v1", &parts).as_bytes())
 }
 
 #[cfg(test)]
@@ -111,7 +189,7 @@ mod tests {
     }
 
     fn identifiers(local_id: &str, scn: &str) -> Identifiers {
-        Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned() }
+        Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned(), person: None }
     }
 
     #[test]
@@ -172,6 +250,47 @@ mod tests {
         index.told(&college, &identifiers("C1", "123456785"), client(101));
         assert_eq!(partition(&mut index), alone);
         assert_eq!(alone, [0, 0, 0, 3, 3]);
+    }
+
+    #[test]
+    fn what_an_agency_told_of_a_client_is_forgotten_and_what_others_told_is_not() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let mut index = Index::default();
+        index.told(&council, &identifiers("P1", "051234561"), client(1));
+        index.told(&council, &identifiers("P2", "123456785"), client(2));
+        index.told(&college, &identifiers("C1", "051234561"), client(1));
+        index.forget(&council, client(1));
+        assert_eq!(index.known(&council, &identifiers("P1", "")), None);
+        assert_eq!(index.known(&council, &identifiers("P2", "")), Some(client(2)));
+        assert_eq!(index.known(&college, &identifiers("", "051234561")), Some(client(1)));
+        assert_eq!(index.known(&council, &identifiers("P1", "051234561")), None, "not by others");
+        let again = index.resolve(&council, &identifiers("P1", "051234561"), client(9));
+        assert_eq!((again.client, again.news), (client(9), true));
+    }
+
+    #[test]
+    fn a_person_is_found_by_name_birth_and_postcode_however_they_are_spelt_and_links_nobody() {
+        let (council, college) = ("council".parse().unwrap(), "college".parse().unwrap());
+        let person = |forename: &str, postcode: &str| Person {
+            forename: forename.to_owned(),
+            surname: "O'Example".to_owned(),
+            date_of_birth: "2011-06-15".to_owned(),
+            postcode: postcode.to_owned(),
+        };
+        let mut index = Index::default();
+        let said = |local_id: &str, forename: &str| Identifiers {
+            person: Some(person(forename, "PA15 1LY")),
+            ..identifiers(local_id, "")
+        };
+        assert_eq!(index.resolve(&council, &said("P1", "Mòrag"), client(1)).client, client(1));
+        assert_eq!(index.resolve(&college, &said("C1", "Mòrag"), client(2)).client, client(2));
+        assert_eq!(index.resolve(&college, &said("C2", "Eilidh"), client(3)).client, client(3));
+        let found = index.by_person(&person("MÒRAG", "pa151ly"));
+        assert_eq!(found, BTreeSet::from([(client(1), council), (client(2), college.clone())]));
+        let found = index.by_person(&person("Eilidh", "PA15 1LY"));
+        assert_eq!(found, BTreeSet::from([(client(3), college)]));
+        assert!(index.by_person(&person("Eilidh", "PA15 1LZ")).is_empty());
+        assert!(index.by_person(&person("", "PA15 1LY")).is_empty());
     }
 
     #[test]

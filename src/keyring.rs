@@ -27,6 +27,10 @@ use crate::{
     seal::{AssociatedData, DataKey, Nonce, SealFault, Sealer, Secret, sealed_part},
 };
 
+/// How many destroyed epochs are remembered by their names, the latest ones. Of an older one it is only known that it is
+/// not held, so that the file stays small however much is erased.
+const DESTROYED_MAX: usize = 4_096;
+
 /// The name of one key-encryption epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EpochId([u8; 16]);
@@ -189,6 +193,8 @@ impl Keyring {
         let kept: Vec<&Epoch> = self.contents.epochs().filter(|epoch| epoch.id != id).collect();
         let mut destroyed = self.contents.destroyed.clone();
         destroyed.push(id);
+        let forgotten = destroyed.len().saturating_sub(DESTROYED_MAX);
+        destroyed.drain(..forgotten);
         self.replace(&kept, &destroyed)?;
         self.contents.older.retain(|epoch| epoch.id != id);
         self.contents.destroyed = destroyed;

@@ -3,8 +3,9 @@
 //! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
-//! `node/inbox.rs` (recalls), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
-//! `node/clockwork.rs` (time, sweeps, attestations) and
+//! `node/inbox.rs` (recalls), `node/emergency.rs` (emergency access), `node/report.rs` (reports about a person),
+//! `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave), `node/clockwork.rs` (time,
+//! sweeps, attestations), `node/disposal.rs` (what is erased is removed) and
 //! `node/start.rs` (how all this begins).
 //!
 //! No lock is held across an await. The state has one writer; waiters are found by the random salt of their draft.
@@ -41,16 +42,20 @@ use crate::{
 mod appender;
 mod clockwork;
 mod delivery;
+mod disposal;
 mod edge;
+mod emergency;
 mod follower;
 mod gate;
 mod inbox;
 mod keys;
+mod report;
 mod start;
 mod texts;
 
 pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
+pub use emergency::{EmergencyRequest, Sought};
 pub use gate::Gate;
 pub use inbox::Inbox;
 pub use start::{Beginning, Founding, Parts, Tasks, found};

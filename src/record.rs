@@ -11,4 +11,5 @@ pub mod redaction;
 pub mod registry;
 mod shape;
 pub mod tabular;
+mod third_party;
 pub mod wire;

@@ -183,7 +183,8 @@ impl DataKey {
             PartKind::Actor
             | PartKind::Identifiers
             | PartKind::Evidence
-            | PartKind::AgreementTexts => self.open_padded(context, part),
+            | PartKind::AgreementTexts
+            | PartKind::Emergency => self.open_padded(context, part),
         }
     }
 
@@ -213,6 +214,11 @@ impl DataKey {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(hmac::sign(&self.mac, content).as_ref());
         Digest::from_bytes(bytes)
+    }
+
+    /// Whether the key itself stands somewhere in `bytes`: for whoever looks whether an erased key is gone.
+    pub fn stands_in(&self, bytes: &[u8]) -> bool {
+        bytes.windows(self.secret.0.len()).any(|window| window == self.secret.0)
     }
 
     pub(crate) const fn secret(&self) -> &Secret {

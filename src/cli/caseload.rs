@@ -116,7 +116,7 @@ impl AddClient {
             .add_client(pb::AddClientRequest {
                 context: session.context(),
                 request_id: request_text(request),
-                identifiers: Some(ledger::Identifiers { local_id, scn }),
+                identifiers: Some(ledger::Identifiers { local_id, scn, person: None }),
                 validate_only: change.validate_only,
             })
             .await

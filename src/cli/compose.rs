@@ -341,7 +341,10 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Record(_)
             | Kind::Subscription(_)
             | Kind::Recall(_)
-            | Kind::Dispute(_) => Err(unfounded()),
+            | Kind::Dispute(_)
+            | Kind::Case(_)
+            | Kind::Erasure(_)
+            | Kind::Emergency(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

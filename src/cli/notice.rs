@@ -1,12 +1,13 @@
 //! `concordat notice`: what the calling agency is told.
 
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::{
     cli::{
         error::CliError,
         json,
-        output::Column,
+        output::{Column, Format},
         session::{Caller, PAGE_ROWS, Session, every_row},
     },
     pb::{
@@ -16,13 +17,27 @@ use crate::{
 };
 
 const MESSAGE: &str = "concordat.v1.Notice";
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 9] = [
     ("NUMBER", "number"),
     ("TIME", "time"),
-    ("ABOUT", "agreement.agreement"),
-    ("EVENT", "agreement.event"),
-    ("BY", "agreement.by"),
+    ("ABOUT", "about"),
+    ("EVENT", "event"),
+    ("BY", "by"),
     ("DAYS LEFT", "agreement.days_left"),
+    ("OVERDUE", "case.overdue"),
+    ("INCIDENT", "incident.severity"),
+    ("RESTRICTION", "restriction.event"),
+];
+
+/// The kinds of notice, and where each says what it is about, what happened and who did it.
+const KINDS: [[&str; 4]; 7] = [
+    ["agreement", "agreement", "event", "by"],
+    ["case", "case", "overdue", ""],
+    ["incident", "agreement", "event", "by"],
+    ["restriction", "client", "event", "by"],
+    ["emergency", "emergency", "event", "by"],
+    ["access", "record", "reason", "reader"],
+    ["consent", "consent", "", "by"],
 ];
 
 #[derive(Debug, Subcommand)]
@@ -51,7 +66,23 @@ impl Notice {
             Ok((page.notices, page.next_page_token))
         })
         .await?;
-        let rows: Vec<_> = rows.iter().map(|row| json::of(MESSAGE, row)).collect();
+        let tabular = matches!(session.output.0, Format::Table | Format::Csv);
+        let shown =
+            |row| if tabular { line(json::of(MESSAGE, row)) } else { json::of(MESSAGE, row) };
+        let rows: Vec<_> = rows.iter().map(shown).collect();
         session.output.rows(&COLUMNS, &rows)
     }
+}
+
+/// A notice with what every kind has in common in places of one name.
+fn line(mut row: Value) -> Value {
+    for [kind, about, event, by] in KINDS {
+        let Some(told) = row.get(kind).cloned() else { continue };
+        let Value::Object(fields) = &mut row else { continue };
+        for (name, from) in [("about", about), ("event", event), ("by", by)] {
+            let value = told.get(from).cloned();
+            let _none = fields.insert(name.to_owned(), value.unwrap_or_else(|| kind.into()));
+        }
+    }
+    row
 }

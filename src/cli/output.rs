@@ -108,8 +108,21 @@ fn titles(columns: &[Column]) -> Vec<String> {
 }
 
 fn cells(columns: &[Column], row: &Value) -> Vec<String> {
-    let at = |path: &str| path.split('.').try_fold(row, |value, part| value.get(part));
-    columns.iter().map(|(_, path)| at(path).map(cell).unwrap_or_default()).collect()
+    let at = |path: &str| at(row, &path.split('.').collect::<Vec<_>>());
+    columns.iter().map(|(_, path)| at(path)).collect()
+}
+
+/// What stands at a path, in one cell; of a list, what stands there in each of its values.
+fn at(value: &Value, path: &[&str]) -> String {
+    match (value, path) {
+        (value, []) => cell(value),
+        (Value::Array(values), [_, ..]) => {
+            values.iter().map(|value| at(value, path)).collect::<Vec<_>>().join(",")
+        }
+        (value, [part, rest @ ..]) => {
+            value.get(part).map(|value| at(value, rest)).unwrap_or_default()
+        }
+    }
 }
 
 fn aligned(columns: &[Column], rows: &[Value]) -> String {
@@ -142,7 +155,8 @@ fn cell(value: &Value) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+/// The fields inside a value, one a line, each with its path.
+pub(crate) fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     let inner = |part: &dyn Display| {
         if name.is_empty() { part.to_string() } else { format!("{name}.{part}") }
     };
@@ -195,6 +209,7 @@ mod tests {
     #[test]
     fn a_table_aligns_its_columns_and_shows_lists_in_one_cell() {
         let rows = [json!({"id": "a", "to": {"who": ["x", "y"]}}), json!({"id": "long"})];
+        assert_eq!(at(&json!({"on": [{"by": "p"}, {"by": "q"}, {}]}), &["on", "by"]), "p,q,");
         assert_eq!(
             aligned(&[("ID", "id"), ("TO", "to.who")], &rows),
             "ID    TO\na     x,y\nlong\n"

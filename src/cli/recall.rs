@@ -45,7 +45,7 @@ pub(crate) enum Recall {
         /// Any version of the record.
         record: String,
     },
-    /// Verify a certificate without an exchange.
+    /// Verify a certificate, of recalls or of an erasure, without an exchange.
     Verify {
         /// The certificate; `-` for standard input.
         file: PathBuf,
@@ -183,8 +183,9 @@ async fn certificate(session: &Session, record: &str) -> Result<(), CliError> {
 /// Holds that a certificate is signed by the key under the name that it begins with.
 fn verify(note: &str, Key(key): &Key) -> Result<(), CliError> {
     let origin = note.lines().next().unwrap_or_default();
-    if !origin.starts_with("concordat-disposal/") || !is_signed(note, origin, key) {
-        let error = CliError::new(Exit::Invalid, "this is no disposal certificate of that key");
+    let known = ["concordat-disposal/", "concordat-erasure/"];
+    if !known.iter().any(|name| origin.starts_with(name)) || !is_signed(note, origin, key) {
+        let error = CliError::new(Exit::Invalid, "this is no certificate of that key");
         return Err(error.fixed_by("give the key of the exchange that issued it"));
     }
     words("the certificate is genuine");

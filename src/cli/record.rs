@@ -29,7 +29,7 @@ use crate::{
 
 pub(in crate::cli) mod import;
 mod retract;
-mod watch;
+pub(crate) mod watch;
 
 const RECEIPT: &str = "concordat.v1.PublishReceipt";
 const COLUMNS: [Column; 7] = [
@@ -245,7 +245,7 @@ impl Pull {
 }
 
 /// A record with its body as JSON; a body of a type that this program does not know stays hexadecimal.
-fn record_value(registry: &Registry, record: &pb::Record) -> Value {
+pub(crate) fn record_value(registry: &Registry, record: &pb::Record) -> Value {
     let mut value = json::of("concordat.v1.Record", record);
     let known = record.record_type.parse().ok().and_then(|name| registry.record_type(&name));
     let body = known.and_then(|known| record_json::to_json(known, &record.body).ok());

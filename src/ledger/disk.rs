@@ -105,6 +105,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Any part of the bytes may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Gives the space of `length` bytes from `offset` on back to the disk; they then read as zeros, and the file stays
+    /// as long as it is. A file system that cannot do so keeps the bytes as they are.
+    ///
+    /// # Errors
+    /// Those of the file system. It lasts only once [`DiskFile::sync`] has returned.
+    fn give_back(&self, offset: u64, length: u64) -> io::Result<()>;
+
     /// Makes every byte written before, and the length, durable.
     ///
     /// # Errors

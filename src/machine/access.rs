@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 
 use crate::{
     machine::{
-        rules::consent::word::{self, About, Closed},
+        rules::{
+            case,
+            consent::word::{self, About, Closed},
+        },
         state::{
             State,
             agency::{Agency, AgencyNumber},
@@ -103,6 +106,10 @@ pub enum Reason {
     FlowSuspended,
     /// The agreement has another purpose.
     PurposeDiffers,
+    /// A case of the publisher's restricts the client's records.
+    Restricted,
+    /// A case of the recipient's does.
+    RecipientRestricts,
     /// The record was published before the agreement became active, and the flow has no backfill.
     BeforeActivation,
     /// The client is not in the recipient's confirmed caseload.
@@ -139,6 +146,8 @@ impl Reason {
             Self::AgreementEnded => "AGREEMENT_ENDED",
             Self::FlowSuspended => "FLOW_SUSPENDED",
             Self::PurposeDiffers => "PURPOSE_DIFFERS",
+            Self::Restricted => "RESTRICTED",
+            Self::RecipientRestricts => "RECIPIENT_RESTRICTS",
             Self::BeforeActivation => "BEFORE_ACTIVATION",
             Self::NotInCaseload => "NOT_IN_CASELOAD",
             Self::ConsentMissing => "CONSENT_MISSING",
@@ -200,7 +209,8 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             consents: BTreeSet::new(),
             until: agreement.flow_until(flow),
         };
-        let flow_reason = stands_against(state, question, agreement, flow);
+        let flow_reason = stands_against(state, question, agreement, flow)
+            .or_else(|| case::restriction(state, question, (id, flow)));
         let served = served(state, question, flow);
         for (group_place, group) in asked.each() {
             let verdict = match &flow_reason {
@@ -244,17 +254,21 @@ pub(in crate::machine) fn agreed(
     let key = (question.publisher, question.record_type, question.recipient);
     let others = flows(state, question)
         .filter(|(id, ..)| assumed.is_none_or(|(assumed, _)| assumed != *id))
-        .map(|(_, agreement, _, flow)| (agreement, flow));
-    let assumed = assumed.into_iter().flat_map(|(_, agreement)| {
+        .map(|(id, agreement, _, flow)| (id, agreement, flow));
+    let assumed = assumed.into_iter().flat_map(|(id, agreement)| {
         let flows = agreement.flows.iter().filter(|flow| {
-            (flow.publisher, flow.record_type) == (key.0, key.1) && flow.recipients.contains(&key.2)
+            (flow.publisher, flow.record_type) == (key.0, key.1)
+                && flow.recipients.contains(&key.2)
+                && flow.emergency.is_none()
         });
-        flows.map(move |flow| (agreement, flow))
+        flows.map(move |flow| (id, agreement, flow))
     });
     let mut groups = Groups::NONE;
-    for (agreement, flow) in others.chain(assumed) {
+    for (id, agreement, flow) in others.chain(assumed) {
         let question = Question { purpose: agreement.purpose, ..question.clone() };
-        if stands_against(state, &question, agreement, flow).is_some() {
+        let against = stands_against(state, &question, agreement, flow)
+            .or_else(|| case::restriction(state, &question, (id, flow)));
+        if against.is_some() {
             continue;
         }
         for (_, group) in question.groups.and(flow.groups).without(groups).each() {
@@ -283,7 +297,8 @@ fn withheld(open: Groups, nearest: &[Withheld]) -> Vec<Withheld> {
         .collect()
 }
 
-type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
+/// A flow where it stands.
+pub(in crate::machine) type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
 
 /// The flows of active agreements from the publisher to the recipient, in the order of their names.
 fn flows<'a>(state: &'a State, question: &Question) -> impl Iterator<Item = Place<'a>> {
@@ -383,7 +398,7 @@ fn ends(state: &State, consent: Option<ConsentId>) -> UnixMillis {
 }
 
 /// Whether the publisher's and the recipient's own policies let one group pass.
-fn policies(
+pub(in crate::machine) fn policies(
     state: &State,
     question: &Question,
     (id, agreement, place, flow): Place<'_>,

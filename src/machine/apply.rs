@@ -7,7 +7,8 @@ use crate::{
     machine::{
         command::{
             Actor, Command, Kind, agency::AgencyCommand, agreement::AgreementCommand,
-            client::ClientCommand, consent::ConsentCommand, exchange::ExchangeCommand,
+            case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
+            emergency::EmergencyCommand, erasure::ErasureCommand, exchange::ExchangeCommand,
             recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
@@ -67,6 +68,8 @@ pub struct Context {
     pub purpose: Purpose,
     /// The caller's name for the request.
     pub request_id: RequestId,
+    /// Whether a system of the agency acts by itself.
+    pub unattended: bool,
 }
 
 /// Whose authority a command is, resolved.
@@ -123,6 +126,9 @@ enum Decided {
     Release(rules::release::Change),
     Recall(rules::recall::Change),
     Dispute(rules::dispute::Change),
+    Case(rules::case::Change),
+    Erasure(rules::erasure::Change),
+    Emergency(rules::emergency::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -139,6 +145,7 @@ pub fn check(
     match decide(state, position, now.max(state.chain.admitted_at), command)? {
         Decided::Known(receipt) => Ok(Some(receipt)),
         Decided::Record(change) => Ok(change.known().cloned()),
+        Decided::Emergency(change) => Ok(change.known()),
         Decided::Exchange(_)
         | Decided::Agency(_)
         | Decided::Agreement(_)
@@ -148,7 +155,9 @@ pub fn check(
         | Decided::Subscription(_)
         | Decided::Release(_)
         | Decided::Recall(_)
-        | Decided::Dispute(_) => Ok(None),
+        | Decided::Dispute(_)
+        | Decided::Case(_)
+        | Decided::Erasure(_) => Ok(None),
     }
 }
 
@@ -221,6 +230,11 @@ fn decide(
         }
         Kind::Recall(kind) => Decided::Recall(rules::recall::decide(state, &context, kind)?),
         Kind::Dispute(kind) => Decided::Dispute(rules::dispute::decide(state, &context, kind)?),
+        Kind::Case(kind) => Decided::Case(rules::case::decide(state, &context, kind)?),
+        Kind::Erasure(kind) => Decided::Erasure(rules::erasure::decide(state, &context, kind)?),
+        Kind::Emergency(kind) => {
+            Decided::Emergency(rules::emergency::decide(state, &context, kind)?)
+        }
     })
 }
 
@@ -245,6 +259,9 @@ fn perform(
         Decided::Release(change) => rules::release::perform(state, context, change, effects),
         Decided::Recall(change) => rules::recall::perform(state, context, change, effects),
         Decided::Dispute(change) => rules::dispute::perform(state, change),
+        Decided::Case(change) => rules::case::perform(state, context, change, effects),
+        Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
+        Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
     }
 }
 
@@ -271,7 +288,8 @@ fn context(
             Who::Agency(number)
         }
     };
-    Ok(Context { position, now, who, purpose: command.purpose, request_id: command.request_id })
+    let Command { purpose, request_id, unattended, .. } = *command;
+    Ok(Context { position, now, who, purpose, request_id, unattended })
 }
 
 /// How a kind of command is kept from taking effect twice.
@@ -289,9 +307,24 @@ fn memory(kind: &Kind) -> Memory {
         | Kind::Consent(_)
         | Kind::Policy(_)
         | Kind::Dispute(_) => Memory::Requests,
+        Kind::Case(case) => match case {
+            CaseCommand::Open(_)
+            | CaseCommand::Advance { .. }
+            | CaseCommand::Decide(_)
+            | CaseCommand::HoldBack { .. } => Memory::Requests,
+            CaseCommand::Report { .. } => Memory::Own,
+        },
         Kind::Recall(recall) => match recall {
             RecallCommand::Retract { .. } | RecallCommand::Acknowledge { .. } => Memory::Requests,
             RecallCommand::HandOver { .. } => Memory::Own,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. }
+            | ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::LiftHold { .. } => Memory::Requests,
+            ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => Memory::Own,
         },
         Kind::Exchange(exchange) => match exchange {
             ExchangeCommand::ActivateRules { .. } | ExchangeCommand::RegisterRecordType { .. } => {
@@ -310,6 +343,14 @@ fn memory(kind: &Kind) -> Memory {
             | ClientCommand::EndCaseload { .. } => Memory::Requests,
         },
         Kind::Record(_) => Memory::Own,
+        Kind::Emergency(emergency) => match emergency {
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::Review { .. } => {
+                Memory::Requests
+            }
+            EmergencyCommand::Open(_)
+            | EmergencyCommand::Read(_)
+            | EmergencyCommand::NoteRefused { .. } => Memory::Own,
+        },
         Kind::Subscription(subscription) => match subscription {
             SubscriptionCommand::Create { .. } | SubscriptionCommand::Remove { .. } => {
                 Memory::Requests
@@ -435,6 +476,22 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ClientCommand::OpenCaseload { .. }
             | ClientCommand::EndCaseload { .. } => false,
         },
+        // What is lifted or goes on widens what a restriction had narrowed.
+        Kind::Case(case) => match case {
+            CaseCommand::Decide(decide) => decide.widens(),
+            CaseCommand::Open(_)
+            | CaseCommand::Advance { .. }
+            | CaseCommand::HoldBack { .. }
+            | CaseCommand::Report { .. } => false,
+        },
+        Kind::Erasure(erasure) => match erasure {
+            ErasureCommand::Erase { .. } | ErasureCommand::LiftHold { .. } => true,
+            ErasureCommand::PlaceHold { .. }
+            | ErasureCommand::Rewrap { .. }
+            | ErasureCommand::Complete { .. }
+            | ErasureCommand::Dispose { .. } => false,
+        },
+        Kind::Emergency(emergency) => matches!(emergency, EmergencyCommand::Authorise { .. }),
         Kind::Exchange(_)
         | Kind::Record(_)
         | Kind::Subscription(_)

@@ -17,9 +17,12 @@ use crate::{
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
+pub mod erasure;
 pub mod exchange;
 pub mod policy;
 pub mod recall;
@@ -102,6 +105,12 @@ pub enum Kind {
     Recall(recall::RecallCommand),
     /// Disputes.
     Dispute(dispute::DisputeCommand),
+    /// Cases.
+    Case(case::CaseCommand),
+    /// Erasures, legal holds and disposal.
+    Erasure(erasure::ErasureCommand),
+    /// Emergency access.
+    Emergency(emergency::EmergencyCommand),
 }
 
 impl Kind {
@@ -122,11 +131,14 @@ impl Kind {
             ),
             Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
             Self::Recall(kind) => matches!(kind, recall::RecallCommand::Retract { .. }),
+            Self::Case(kind) => kind.stops(),
             Self::Exchange(_)
             | Self::Policy(_)
             | Self::Record(_)
             | Self::Subscription(_)
-            | Self::Dispute(_) => false,
+            | Self::Dispute(_)
+            | Self::Erasure(_)
+            | Self::Emergency(_) => false,
         }
     }
 }
@@ -241,12 +253,16 @@ impl SignedKind {
 impl TryFrom<pb::command::Kind> for Kind {
     type Error = Violation;
 
+    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
     fn try_from(kind: pb::command::Kind) -> Result<Self, Violation> {
         use agency::AgencyCommand as Agency;
         use agreement::AgreementCommand as Agreement;
+        use case::CaseCommand as Case;
         use client::ClientCommand as Client;
         use consent::ConsentCommand as Consent;
         use dispute::DisputeCommand as Dispute;
+        use emergency::EmergencyCommand as Emergency;
+        use erasure::ErasureCommand as Erasure;
         use exchange::ExchangeCommand as Exchange;
         use pb::command::Kind as Pb;
         use policy::PolicyCommand as Policy;
@@ -300,6 +316,24 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::AcknowledgeRecall(message) => Self::Recall(Recall::acknowledge(message)?),
             Pb::OpenDispute(message) => Self::Dispute(Dispute::open(message)?),
             Pb::AnswerDispute(message) => Self::Dispute(Dispute::answer(message)?),
+            Pb::OpenCase(message) => Self::Case(Case::open(message)?),
+            Pb::AdvanceCase(message) => Self::Case(Case::advance(message)?),
+            Pb::DecideCase(message) => Self::Case(Case::decide(message)?),
+            Pb::HoldBack(message) => Self::Case(Case::hold_back(message)?),
+            Pb::MakeReport(message) => Self::Case(Case::report(&message)?),
+            Pb::EraseRecords(message) => Self::Erasure(Erasure::erase(message)?),
+            Pb::PlaceHold(message) => Self::Erasure(Erasure::place_hold(message)?),
+            Pb::LiftHold(message) => Self::Erasure(Erasure::lift_hold(message)?),
+            Pb::RewrapKeys(message) => Self::Erasure(Erasure::rewrap(message)?),
+            Pb::CompleteErasure(message) => Self::Erasure(Erasure::complete(message)?),
+            Pb::DisposeOverdue(message) => Self::Erasure(Erasure::dispose(message)?),
+            Pb::AuthoriseEmergency(message) => Self::Emergency(Emergency::authorise(&message)?),
+            Pb::OpenEmergency(message) => Self::Emergency(Emergency::open(message)?),
+            Pb::ReadEmergency(message) => Self::Emergency(Emergency::read(message)?),
+            Pb::ReviewEmergency(message) => Self::Emergency(Emergency::review(&message)?),
+            Pb::NoteEmergencyRefused(message) => {
+                Self::Emergency(Emergency::note_refused(&message)?)
+            }
         })
     }
 }

@@ -11,7 +11,10 @@ use crate::{
     machine::rules::release::Released,
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, DisputeId, HolderId, RecordId},
+        id::{
+            AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId, HoldId, HolderId,
+            RecordId,
+        },
     },
 };
 
@@ -58,6 +61,14 @@ pub enum Remembered {
     Dispute(DisputeId),
     /// A person who may speak for a client, or must not, was recorded.
     Holder(HolderId),
+    /// A case was opened, or stands as the request left it.
+    Case(CaseId),
+    /// An erasure was begun.
+    Erasure(ErasureId),
+    /// A legal hold was placed or lifted.
+    Hold(HoldId),
+    /// Emergency access was opened.
+    Emergency(EmergencyId),
 }
 
 impl Receipt {
@@ -217,12 +228,44 @@ refusals! {
     ClientDiffers "INVALID_REQUEST" "a new version is about the client of the version before; publish a record of its own";
     /// The record was retracted.
     RecordRetracted "RECORD_WRONG_STATE" "the record was retracted; publish a new record if there is one to share";
+    /// What the request published was erased.
+    RequestErased "REQUEST_ERASED" "what this request published was erased; publish a new record if there is one to share";
+    /// A legal hold of the agency's own is on it.
+    LegalHold "LEGAL_HOLD" "a legal hold of this agency is on it; lift the hold first, or answer the person that it must be kept";
+    /// The hold was lifted already.
+    HoldState "HOLD_WRONG_STATE" "the hold was lifted already; place a new one";
     /// The recall was answered already.
     RecallState "RECALL_WRONG_STATE" "the recall was answered already; only what was kept is answered once more";
     /// The recall is not to be answered so.
     RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected";
     /// The dispute was answered already, or nothing was put right.
     DisputeState "DISPUTE_WRONG_STATE" "the dispute was answered already, or nothing was put right since; publish a correction first";
+    /// The dates of a case contradict each other.
+    CaseDatesInvalid "INVALID_REQUEST" "a case was received in the past, at most 366 days ago";
+    /// A flow is not one to which anybody may object.
+    ObjectionNotForBasis "OBJECTION_NOT_ALLOWED" "an objection reaches only what rests on a public task or a legitimate interest; tell the person which basis the flow has";
+    /// The case does not stand where this can be done, or is of another kind.
+    CaseState "CASE_WRONG_STATE" "the case is of another kind or does not stand where this can be done; show it and see";
+    /// A measure is already what is asked, or there is nothing to lift or decide on that flow.
+    MeasureState "CASE_WRONG_STATE" "the flow stands so already, or nothing was asked about it; show the case and see its measures";
+    /// A restriction of everything leaves flows for safeguarding out and does not say why.
+    ContinueGroundMissing "CASE_GROUND_MISSING" "flows for safeguarding go on unless they are named; say on which ground, or name them";
+    /// A restriction is lifted and the person was not told before.
+    PersonNotTold "CASE_PERSON_NOT_TOLD" "the person is told before a restriction is lifted; tell them and say so";
+    /// The requester's identity or authority is not known well enough for a report.
+    RequesterNotProven "CASE_REQUESTER_NOT_PROVEN" "a report goes to a person who is known, with authority that was seen or stated; confirm it, and record who speaks for the client";
+    /// A person must stand by the request, and a system asks.
+    NamedActorMissing "NAMED_ACTOR_REQUIRED" "this needs a member of staff who stands by it; name the person who acts, a system may not";
+    /// Emergency access was not authorised beforehand.
+    EmergencyNotAuthorised "EMERGENCY_NOT_AUTHORISED" "this office has no emergency access of this kind; agree on a flow for such emergencies and authorise the office beforehand";
+    /// Earlier emergency access was not reviewed in time.
+    EmergencyReviewOverdue "EMERGENCY_REVIEW_OVERDUE" "earlier emergency access was not reviewed in time; have the agency's officer review it first";
+    /// Too much emergency access in a day.
+    EmergencyTooMany "EMERGENCY_TOO_MANY" "too much emergency access was used in a day; ask the publisher, or wait";
+    /// Somebody else must act: who opened it reads, and somebody else reviews.
+    EmergencyActorUnfit "EMERGENCY_ACTOR_NOT_ALLOWED" "who opened emergency access reads under it, and somebody else reviews it; let the right person act";
+    /// The emergency access is over, or reviewed.
+    EmergencyState "EMERGENCY_WRONG_STATE" "the emergency access is over or was reviewed; open another one if there is still an emergency";
     /// The agency has a subscription of this id.
     SubscriptionExists "SUBSCRIPTION_EXISTS" "the agency has a subscription of this id already; choose another id";
     /// No such subscription.

@@ -8,10 +8,13 @@ use crate::machine::state::agency::AgencyNumber;
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod caseload;
 pub mod consent;
 pub mod disclosure;
 pub mod dispute;
+pub mod emergency;
+pub mod erasure;
 pub mod explain;
 pub mod ledger;
 pub mod notice;

@@ -4,11 +4,16 @@
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
+pub mod erasure;
 pub mod exchange;
+pub mod named;
 pub mod policy;
+pub mod reading;
 pub mod recall;
 pub mod record;
 pub mod release;
@@ -18,5 +23,5 @@ pub mod subscription;
 use crate::pb::ledger::v1::Purpose;
 
 /// The purposes for which data about clients are shared; nothing about a client flows for any other.
-const CLIENT_PURPOSES: [Purpose; 3] =
+pub(in crate::machine) const CLIENT_PURPOSES: [Purpose; 3] =
     [Purpose::SchoolLeaverTransition, Purpose::ChildWellbeing, Purpose::ChildProtection];

@@ -17,8 +17,9 @@ use crate::{
     model::{
         digest::Digest,
         id::{
-            AgencyId, AgreementId, AliasId, ClientId, ConsentId, DisputeId, HolderId, KeyId,
-            LedgerId, PolicyId, RecallId, RecordId, RecordTypeName, RequestId, SubscriptionId,
+            AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, EmergencyId,
+            EpochName, ErasureId, HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId,
+            RecordTypeName, RequestId, SubscriptionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -27,11 +28,15 @@ use crate::{
 
 pub mod agency;
 pub mod agreement;
+pub mod case;
 pub mod client;
 pub mod consent;
 pub mod dispute;
+pub mod emergency;
+pub mod erasure;
 pub mod notice;
 pub mod policy;
+pub mod reading;
 pub mod recall;
 pub mod record;
 pub mod request;
@@ -39,11 +44,15 @@ pub mod subscription;
 
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
+use case::CaseRow;
 use client::{Alias, AliasKind, Case};
 use consent::{Consent, Holder};
 use dispute::Dispute;
+use emergency::{Authority, Emergency};
+use erasure::{Erasure, Hold};
 use notice::Notice;
 use policy::Policy;
+use reading::Reading;
 use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
@@ -174,6 +183,26 @@ tables! {
     41 recalls: RecallId => Recall;
     /// Disputes.
     42 disputes: DisputeId => Dispute;
+    /// Cases.
+    50 cases: CaseId => CaseRow;
+    /// Erasures.
+    70 erasures: ErasureId => Erasure;
+    /// Records (first versions) that were erased.
+    71 erased: RecordId => ErasureId;
+    /// Entries whose attachments an erasure removes.
+    72 removed: Position => ErasureId;
+    /// Legal holds.
+    73 holds: HoldId => Hold;
+    /// Data keys that were destroyed, and by which erasure.
+    74 destroyed_keys: KeyId => ErasureId;
+    /// Emergency access.
+    80 emergencies: EmergencyId => Emergency;
+    /// Which offices of an agency may use it.
+    81 emergency_authorities: AgencyNumber => Authority;
+    /// When an agency was last refused it, by cause.
+    82 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
+    /// Who read which record (first version) for which reason, by day of ledger time.
+    83 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -203,6 +232,18 @@ pub struct Indexes {
     pub records_by_client: BTreeMap<ClientId, Vec<RecordId>>,
     /// Records (first versions) by publisher and type.
     pub records_by_publisher: BTreeSet<(AgencyNumber, TypeNumber, RecordId)>,
+    /// Versions of a record after its first one.
+    pub later_versions: BTreeSet<(RecordId, RecordId)>,
+    /// Data keys by the epochs that wrap them.
+    pub keys_by_epoch: BTreeSet<(EpochName, KeyId)>,
+    /// Erasures by agency.
+    pub erasures_by: BTreeSet<(AgencyNumber, Position, ErasureId)>,
+    /// Erasures that are in progress.
+    pub erasures_open: BTreeSet<ErasureId>,
+    /// Legal holds by agency.
+    pub holds_by: BTreeSet<(AgencyNumber, Position, HoldId)>,
+    /// Legal holds that were not lifted.
+    pub holds_in_force: BTreeSet<(AgencyNumber, ClientId, HoldId)>,
     /// Data keys by what they seal.
     pub key_of: BTreeMap<(Option<ClientId>, Option<AgencyNumber>, i32), KeyId>,
     /// Subscription numbers by agency and id.
@@ -231,6 +272,22 @@ pub struct Indexes {
     pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
     /// Disputes by whose record they are about.
     pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Cases by who answers for them.
+    pub cases_of: BTreeSet<(AgencyNumber, Position, CaseId)>,
+    /// Cases that may restrict something, by client and controller.
+    pub cases_restricting: BTreeSet<(ClientId, AgencyNumber, CaseId)>,
+    /// What falls due next of each case.
+    pub case_deadlines: BTreeSet<(UnixMillis, CaseId)>,
+    /// Flows for emergencies by recipient.
+    pub emergency_flows: BTreeMap<AgencyNumber, BTreeSet<(AgreementId, u16)>>,
+    /// Emergency access by who used it.
+    pub emergencies_by: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// Emergency access by whose records it was about.
+    pub emergencies_about: BTreeSet<(AgencyNumber, Position, EmergencyId)>,
+    /// When something falls due about emergency access that is not reviewed.
+    pub emergency_deadlines: BTreeSet<(UnixMillis, EmergencyId)>,
+    /// Emergency access that is not reviewed, by who used it.
+    pub emergencies_open: BTreeSet<(AgencyNumber, UnixMillis, EmergencyId)>,
 }
 
 /// The whole state.
@@ -313,5 +370,8 @@ impl State {
         self.index_requests();
         self.index_recalls();
         self.index_disputes();
+        self.index_cases();
+        self.index_erasures();
+        self.index_emergencies();
     }
 }

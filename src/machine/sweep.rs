@@ -13,10 +13,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{
-        access::{self, Question},
+        access::Question,
         apply::Effect,
         rules::{
-            self,
+            self, named,
             recall::{self, Issue},
             release::held,
         },
@@ -25,7 +25,7 @@ use crate::{
         },
     },
     model::{
-        id::{AgreementId, ClientId, RecordId},
+        id::{AgreementId, ClientId, ErasureId, RecordId},
         limit,
         order::UnixMillis,
     },
@@ -37,6 +37,8 @@ const OFFERS_PER_STEP: usize = 128;
 const FLOWS_PER_STEP: usize = 2_048;
 /// How many rows of a removed subscription one entry removes.
 const DROPS_PER_STEP: usize = 256;
+/// Of how many cases one entry tells that something is late.
+const CASES_PER_ENTRY: usize = 32;
 /// How many deadlines one entry takes.
 const DEADLINES_PER_ENTRY: usize = 64;
 
@@ -61,6 +63,8 @@ pub enum Sweep {
         /// The recipient it has come to.
         after: Option<AgencyNumber>,
     },
+    /// Names the attachments that an erasure removes.
+    Erase(ErasureId),
 }
 
 /// Which flows a sweep is about.
@@ -198,7 +202,9 @@ pub(super) fn drop_subscription(
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
     rules::agreement::deadlines(state, now, effects);
+    rules::emergency::deadlines(state, now);
     rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
+    rules::case::overdue(state, now, CASES_PER_ENTRY);
     let oldest = UnixMillis::new(now.millis().saturating_sub(limit::REQUEST_MEMORY_MS));
     state.forget_requests(oldest, DEADLINES_PER_ENTRY);
 }
@@ -213,6 +219,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
         Sweep::Offer { filter, flow, record } => offer_step(state, filter, (flow, record), effects),
         Sweep::Drop(number) => drop_step(state, number),
         Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
+        Sweep::Erase(id) => rules::erasure::step(state, id),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),
@@ -387,7 +394,8 @@ fn missing(
     let wanted = row.groups.without(held(state, number, first));
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: wanted, ..question };
-    (!access::decide(state, &question).groups().is_empty()).then_some(())
+    let decision = named::decide(state, &question, subscription.unattended);
+    (!decision.groups().is_empty()).then_some(())
 }
 
 fn drop_step(state: &mut State, number: SubscriptionNumber) -> Option<Sweep> {

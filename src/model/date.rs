@@ -3,9 +3,12 @@
 //! Nothing here knows today's date: it is passed in. Ages follow the Age of Legal Capacity (Scotland) Act 1991 s.6: an
 //! age is reached at the beginning of the anniversary, and by someone born on 29 February on 1 March of a common year.
 
-use jiff::civil::Date;
+use jiff::{
+    Span,
+    civil::{self, Date},
+};
 
-use crate::model::violation::Violation;
+use crate::model::{order::UnixMillis, violation::Violation};
 
 /// The day that `text` names, in the form `2027-05-31` and no other.
 ///
@@ -39,6 +42,23 @@ pub fn age_years(born: Date, on: Date) -> Option<u8> {
     u8::try_from(on.year() - born.year() - i16::from(before_birthday)).ok()
 }
 
+/// One day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// The same time of day so many calendar months later, in UTC: on the day of the same number, or the month's last where it
+/// has none. Source: the Information Commissioner's guidance on the time to answer a request.
+pub fn months_after(at: UnixMillis, months: u32) -> UnixMillis {
+    let (days, rest) = (at.millis() / DAY_MS, at.millis() % DAY_MS);
+    let epoch = civil::date(1970, 1, 1);
+    let later = || {
+        let day = epoch.checked_add(Span::new().try_days(i64::try_from(days).ok()?).ok()?).ok()?;
+        let day = day.checked_add(Span::new().try_months(months).ok()?).ok()?;
+        let days = day.since(epoch).ok()?.get_days();
+        Some(u64::try_from(days).ok()?.saturating_mul(DAY_MS).saturating_add(rest))
+    };
+    UnixMillis::new(later().unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
@@ -59,6 +79,25 @@ mod tests {
         ] {
             assert_eq!(parse(bad).unwrap_err().reason, "MALFORMED_DATE", "{bad}");
         }
+    }
+
+    #[test]
+    fn a_month_ends_on_the_day_of_the_same_number_or_the_last() {
+        let at = |day: Date, ms: u64| {
+            let days = day.since(date(1970, 1, 1)).unwrap().get_days();
+            UnixMillis::new(u64::try_from(days).unwrap() * DAY_MS + ms)
+        };
+        for (from, months, to) in [
+            (date(2026, 9, 3), 1, date(2026, 10, 3)),
+            (date(2026, 3, 31), 1, date(2026, 4, 30)),
+            (date(2027, 1, 31), 1, date(2027, 2, 28)),
+            (date(2028, 1, 31), 1, date(2028, 2, 29)),
+            (date(2026, 11, 30), 3, date(2027, 2, 28)),
+            (date(2026, 12, 31), 2, date(2027, 2, 28)),
+        ] {
+            assert_eq!(months_after(at(from, 3_600_001), months), at(to, 3_600_001), "{from}");
+        }
+        assert_eq!(months_after(UnixMillis::new(u64::MAX), 1), UnixMillis::new(u64::MAX));
     }
 
     #[test]

@@ -157,6 +157,16 @@ byte_id! {
     RecallId, "a recall id";
     /// One dispute about one record.
     DisputeId, "a dispute id";
+    /// One case: a right exercised, a complaint, an incident.
+    CaseId, "a case id";
+    /// One erasure of what an agency published.
+    ErasureId, "an erasure id";
+    /// One legal hold.
+    HoldId, "a hold id";
+    /// One key-encryption epoch, by its name.
+    EpochName, "an epoch name";
+    /// One emergency access.
+    EmergencyId, "an emergency id";
     /// A person who speaks for a client, or must not, as one agency recorded them.
     HolderId, "a holder id";
     /// A data key: one per client, publishing agency and disposal class.

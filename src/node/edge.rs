@@ -95,7 +95,9 @@ impl Node {
             (found, told.and_then(|client| offers::known_client(state, agency, client)))
         });
         if let Some((key, client)) = found.before {
-            let key = self.key(key).await?;
+            let Some(key) = self.key_if_there(key).await?.filter(|_| !found.erased) else {
+                return Ok(Err(Refusal::RequestErased));
+            };
             let alias = self.alias_of(agency, client, AliasKind::Own);
             let kind = publish_kind(publication, alias, &key);
             return Ok(self
@@ -159,7 +161,7 @@ impl Node {
         }
         let client = ClientId::from_bytes(self.shared.entropy.bytes());
         let client = Bytes::copy_from_slice(client.as_bytes());
-        self.check(asked, pb::command::Kind::AddClient(pb::AddClient { client }))
+        self.check(asked, pb::command::Kind::AddClient(pb::AddClient { client, key: Bytes::new() }))
     }
 
     /// When the same request published before, if it did.
@@ -290,7 +292,9 @@ impl Node {
             .seal(nonce, pb::PartKind::Identifiers, &context, &bytes)
             .map_err(|fault| corrupt(&fault))?;
         let client_bytes = Bytes::copy_from_slice(client.as_bytes());
-        let kind = pb::command::Kind::AddClient(pb::AddClient { client: client_bytes });
+        let sealed_with = Bytes::copy_from_slice(key.id().as_bytes());
+        let add = pb::AddClient { client: client_bytes, key: sealed_with };
+        let kind = pb::command::Kind::AddClient(add);
         let (command, parsed) = encoded(asked.command(kind)).map_err(|fault| corrupt(&fault))?;
         if let Some(Err(refusal)) = self.settled(&parsed)? {
             return Ok(Err(refusal));
@@ -320,8 +324,9 @@ impl Node {
     ) -> Result<Result<Outgoing, Refusal>, Failure> {
         let agency = agency_of(asked)?;
         let now = self.now()?;
+        let why = (asked.purpose, asked.staff.is_none());
         let grants = self.read(|state| match state.agency_number(agency) {
-            Some(reader) => offers::grants_to_open(state, record, reader, asked.purpose, now),
+            Some(reader) => offers::grants_to_open(state, record, reader, why, now),
             None => Vec::new(),
         });
         let kind = pb::command::Kind::OpenRecord(pb::OpenRecord {
@@ -354,18 +359,19 @@ impl Node {
             let Some(sealed) = sealed else { continue };
             let attachment =
                 pb::Attachment::decode(sealed.bytes).map_err(|fault| corrupt(&fault))?;
-            let body = self.unseal_body(&line, &attachment).await?;
+            let Some(key) = self.key_if_there(line.key()).await? else { continue };
+            let body = self.unseal_body(&line, &key, &attachment)?;
             outgoing.push(Outgoing { released: line, grants, body });
         }
         Ok(outgoing)
     }
 
-    async fn unseal_body(
+    fn unseal_body(
         &self,
         released: &Released,
+        key: &DataKey,
         attachment: &pb::Attachment,
     ) -> Result<Bytes, Fault> {
-        let key = self.key(released.key()).await?;
         let (ledger, publisher, record_type) = self.read(|state| {
             let publisher = state.agency(released.publisher()).map(|agency| agency.id.clone());
             let record_type = state.record_type(released.record_type()).map(|row| row.name.clone());

@@ -1,9 +1,12 @@
 //! Data keys: opened by an entry, wrapped under a key-encryption epoch, kept in memory while they are in use.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -11,10 +14,14 @@ use prost::Message;
 
 use crate::{
     clock::Entropy,
-    keyring::{KeyOwner, Keyring},
+    keyring::{EpochId, KeyOwner, Keyring, KeyringFault, NewEpoch},
     ledger::{AnyLedger, Fault, Ledger},
     machine::{Refusal, State, state::record::KeyRow},
-    model::id::{AgencyId, ClientId, KeyId},
+    model::{
+        id::{AgencyId, ClientId, EpochName, KeyId},
+        limit,
+        order::UnixMillis,
+    },
     node::Node,
     pb::ledger::v1 as pb,
     seal::{DataKey, Nonce, Secret},
@@ -23,10 +30,15 @@ use crate::{
 /// How many data keys stay in memory; beyond it all are dropped and come back as they are used.
 const KEYS_MAX: usize = 200_000;
 
+/// At each how many keys those of the current epoch are counted.
+const COUNT_EVERY: u32 = 256;
+
 /// The keyring, and the data keys in use.
 pub(super) struct Keys {
     keyring: Mutex<Keyring>,
     in_use: Mutex<BTreeMap<KeyId, Arc<DataKey>>>,
+    /// How often a key was about to be wrapped since the start.
+    wrapped: AtomicU32,
 }
 
 /// A nonce of its own.
@@ -48,7 +60,11 @@ pub(super) struct NewKey {
 
 impl Keys {
     pub(super) fn new(keyring: Keyring) -> Self {
-        Self { keyring: Mutex::new(keyring), in_use: Mutex::new(BTreeMap::new()) }
+        Self {
+            keyring: Mutex::new(keyring),
+            in_use: Mutex::new(BTreeMap::new()),
+            wrapped: AtomicU32::new(0),
+        }
     }
 
     fn cached(&self, id: KeyId) -> Option<Arc<DataKey>> {
@@ -64,9 +80,52 @@ impl Keys {
         Arc::clone(in_use.entry(key.id()).or_insert(key))
     }
 
+    /// Forgets keys that were destroyed.
+    pub(super) fn forget(&self, keys: &BTreeSet<KeyId>) {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|id, _| !keys.contains(id));
+    }
+
     fn make(&self, entropy: &Entropy, owner: &KeyOwner<'_>) -> Result<NewKey, Fault> {
-        let keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-        new_key(&keyring, entropy, owner)
+        new_key(&self.keyring(), entropy, owner)
+    }
+
+    pub(super) fn keyring(&self) -> MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins another epoch if the current one is to be destroyed or covers enough keys.
+    pub(super) fn begin_epoch(
+        &self,
+        entropy: &Entropy,
+        (now, full): (UnixMillis, impl FnOnce(EpochName) -> bool),
+    ) -> Result<(), Fault> {
+        let mut keyring = self.keyring();
+        if full(EpochName::from_bytes(*keyring.current_epoch().as_bytes())) {
+            let id = EpochId::from_bytes(entropy.bytes());
+            let epoch =
+                NewEpoch { id, secret: Secret::from_bytes(entropy.bytes()), opened_at: now };
+            let _current = keyring.open_epoch(epoch).map_err(|fault| keyring_fault(&fault))?;
+        }
+        Ok(())
+    }
+
+    /// A wrapped form of a key under the current epoch.
+    pub(super) fn wrap(
+        &self,
+        entropy: &Entropy,
+        key: &DataKey,
+        owner: &KeyOwner<'_>,
+    ) -> Result<pb::SealedPart, Fault> {
+        self.keyring().wrap(key, owner, nonce(entropy)).map_err(|fault| corrupt(&fault))
+    }
+
+    /// Destroys an epoch, durably. One that the keyring does not hold is destroyed already.
+    pub(super) fn destroy_epoch(&self, epoch: EpochName) -> Result<(), Fault> {
+        match self.keyring().destroy_epoch(EpochId::from_bytes(*epoch.as_bytes())) {
+            Ok(()) | Err(KeyringFault::UnknownEpoch(_)) => Ok(()),
+            Err(fault) => Err(keyring_fault(&fault)),
+        }
     }
 
     /// A data key out of the ledger.
@@ -82,9 +141,9 @@ impl Keys {
         let found = ledger.sealed(&[row.position]).await?.pop().flatten();
         let sealed = found.ok_or_else(|| Fault::Corrupt(format!("data key {id} is gone")))?;
         let attachment = pb::Attachment::decode(sealed.bytes).map_err(|fault| corrupt(&fault))?;
-        let [part] = attachment.parts.as_slice() else {
-            return Err(Fault::Corrupt(format!("data key {id} is not one part")));
-        };
+        let place = usize::try_from(row.place).unwrap_or(usize::MAX);
+        let part = attachment.parts.get(place);
+        let part = part.ok_or_else(|| Fault::Corrupt(format!("data key {id} has no part")))?;
         let disposal_class = pb::DisposalClass::try_from(row.class).unwrap_or_default();
         let owner = KeyOwner { client: row.client.as_ref(), agency, disposal_class };
         let key = self
@@ -111,6 +170,7 @@ pub(super) fn new_key(
         client: owner.client.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
         agency: owner.agency.map_or_else(String::new, ToString::to_string),
         disposal_class: i32::from(owner.disposal_class),
+        epoch: part.key.clone(),
     });
     Ok(NewKey { key, kind, part })
 }
@@ -125,7 +185,38 @@ pub(super) fn key_row(state: &State, id: KeyId) -> Option<(KeyRow, Option<Agency
     Some((row, agency))
 }
 
+/// The keyring could not be replaced: nothing that rests on it may go on.
+fn keyring_fault(fault: &KeyringFault) -> Fault {
+    Fault::Broken(format!("the keyring: {fault}"))
+}
+
 impl Node {
+    /// Begins another epoch where the current one is about to be destroyed, or covers as many keys as one should.
+    pub(super) fn begin_epoch_when_due(&self) -> Result<(), Fault> {
+        let counts = self.shared.keys.wrapped.fetch_add(1, Relaxed).is_multiple_of(COUNT_EVERY);
+        let full = |epoch| {
+            self.read(|state| {
+                (counts && limit::KEYS_PER_EPOCH_MAX <= state.keys_under(epoch).count())
+                    || state.doomed_epochs().contains(&epoch)
+            })
+        };
+        self.shared.keys.begin_epoch(&self.shared.entropy, (self.now()?, full))
+    }
+
+    /// The data key that `id` names, unless it was destroyed.
+    pub(super) async fn key_if_there(&self, id: KeyId) -> Result<Option<Arc<DataKey>>, Fault> {
+        let there = || self.read(|state| state.tables().keys.contains(&id));
+        if !there() {
+            return Ok(None);
+        }
+        match self.key(id).await {
+            Ok(key) => Ok(Some(key)),
+            // It was destroyed in between.
+            Err(_) if !there() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// The data key that `id` names.
     pub(super) async fn key(&self, id: KeyId) -> Result<Arc<DataKey>, Fault> {
         if let Some(key) = self.shared.keys.cached(id) {
@@ -154,12 +245,14 @@ impl Node {
             return self.key(id).await;
         }
         let owner = KeyOwner { client: client.as_ref(), agency, disposal_class };
+        self.begin_epoch_when_due()?;
         let NewKey { key, kind, part } = self.shared.keys.make(&self.shared.entropy, &owner)?;
         match self.submit_own(kind, vec![part]).await? {
             Ok(_) => Ok(self.shared.keys.keep(key)),
             // Somebody else opened one in between.
             Err(Refusal::NothingToDo) => match known() {
                 Some(id) => self.key(id).await,
+                // Its epoch is about to be destroyed.
                 None => Err(Fault::Busy),
             },
             Err(refusal) => Err(Fault::Corrupt(format!("a data key was refused: {refusal}"))),

@@ -21,15 +21,17 @@ use crate::{
     machine::{
         self, Effect, State,
         command::{Parsed, RULES_VERSION, exchange::LEDGER_FORMAT},
+        state::erasure::Subject,
     },
     model::{
         digest::Digest,
-        id::{ClientId, LedgerId},
+        id::{ClientId, KeyId, LedgerId},
         order::Position,
     },
     node::{
         Gate, Node, PROPOSALS_MAX, Shared, appender, clockwork,
         delivery::Wakes,
+        disposal,
         edge::identifiers_context,
         follower,
         keys::{self, Keys, NewKey, corrupt},
@@ -100,6 +102,7 @@ pub struct Tasks {
     follower: Task,
     answerer: Task,
     clockwork: Task,
+    disposal: Task,
 }
 
 impl fmt::Debug for Tasks {
@@ -115,12 +118,12 @@ impl Tasks {
     /// # Errors
     /// The operating system gives no thread.
     pub fn spawn(self) -> std::io::Result<std::thread::JoinHandle<()>> {
-        let Self { appender, caller, follower, answerer, clockwork } = self;
+        let Self { appender, caller, follower, answerer, clockwork, disposal } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
             let _ended = runtime.block_on(futures::future::join(follower, appender));
         })?;
-        for task in [caller, answerer, clockwork] {
+        for task in [caller, answerer, clockwork, disposal] {
             drop(tokio::spawn(task));
         }
         Ok(thread)
@@ -128,8 +131,8 @@ impl Tasks {
 
     /// Runs all tasks on the present runtime: for simulations, whose disk is memory.
     pub fn spawn_together(self) {
-        let Self { appender, caller, follower, answerer, clockwork } = self;
-        for task in [appender, caller, follower, answerer, clockwork] {
+        let Self { appender, caller, follower, answerer, clockwork, disposal } = self;
+        for task in [appender, caller, follower, answerer, clockwork, disposal] {
             drop(tokio::spawn(task));
         }
     }
@@ -212,6 +215,7 @@ impl Node {
             let text = "the ledger has no genesis; run `concordat init` first".to_owned();
             return Err(Fault::Unusable(text));
         }
+        disposal::erase_again(&ledger, &state).await?;
         let keys = Keys::new(keyring);
         let tokens = exchange_tokens(&ledger, &state, &keys).await?;
         let (index, identities) = rebuild_index(&ledger, &state, &keys).await?;
@@ -245,6 +249,7 @@ impl Node {
             follower: Box::pin(follower::run(Arc::clone(&shared), store)),
             answerer: Box::pin(follower::answer(Arc::clone(&shared), answered)),
             clockwork: Box::pin(clockwork::run(Arc::clone(&shared))),
+            disposal: Box::pin(disposal::run(Arc::clone(&shared))),
         };
         Ok((Self { shared }, tasks, Beginning { replayed, identities }))
     }
@@ -325,14 +330,14 @@ async fn rebuild_index(
         let sealed = ledger.sealed(&positions).await?;
         for (((client, _), number), sealed) in rows.iter().zip(sealed) {
             let (Some(sealed), Some(agency)) = (sealed, state.agency(*number)) else { continue };
-            let class = i32::from(pb::DisposalClass::Identity);
-            let Some(id) = state.key_for(Some(*client), Some(*number), class) else { continue };
-            let Some((row, _)) = keys::key_row(state, id) else { continue };
-            let key = keys.load(ledger, id, (&row, Some(&agency.id))).await?;
             let attachment =
                 pb::Attachment::decode(sealed.bytes).map_err(|fault| corrupt(&fault))?;
             let part = attachment.parts.iter().find(|p| p.kind() == pb::PartKind::Identifiers);
             let Some(part) = part else { continue };
+            let id = KeyId::from_slice(&part.key).map_err(|violation| corrupt(&violation))?;
+            // A key that was destroyed took them with it.
+            let Some((row, _)) = keys::key_row(state, id) else { continue };
+            let key = keys.load(ledger, id, (&row, Some(&agency.id))).await?;
             let ledger_id = state.ledger();
             let context = identifiers_context(&ledger_id, client, &agency.id);
             let plain = key.open(&context, part).map_err(|fault| corrupt(&fault))?;
@@ -340,6 +345,13 @@ async fn rebuild_index(
                 pb::Identifiers::decode(plain.as_bytes()).map_err(|fault| corrupt(&fault))?;
             index.told(&agency.id, &identifiers, *client);
             opened = opened.saturating_add(1);
+        }
+    }
+    for (_, erasure) in state.tables().erasures.iter() {
+        if let (Subject::Client(client), Some(agency)) =
+            (erasure.subject, state.agency(erasure.agency))
+        {
+            index.part(&agency.id, client);
         }
     }
     Ok((index, opened))

@@ -20,7 +20,7 @@ use prost::Message;
 use crate::{
     model::{date, violation::Violation},
     pb::{
-        ledger::v1::Identifiers,
+        ledger::v1::{Identifiers, Person},
         record::v1::{
             LeaverForm,
             leaver_form::{Core, Status, Transfer},
@@ -108,8 +108,20 @@ fn check(
     let need_basis: Vec<_> =
         present.iter().copied().filter(|group| group.name().as_str() != GOVERNANCE).collect();
     lawful_basis::check(&mut findings, "lawful_basis", lawful_basis, &need_basis);
-    let identifiers =
-        Identifiers { local_id: identity.source_local_id.clone(), scn: identity.scn.clone() };
+    // The address of a leaver at risk is never among them.
+    let postcode = contact.as_ref().map_or("", |contact| contact.postcode.as_str());
+    let person = Person {
+        forename: identity.forename.clone(),
+        surname: identity.surname.clone(),
+        date_of_birth: identity.date_of_birth.clone(),
+        postcode: postcode.to_owned(),
+    };
+    let known = !person.postcode.is_empty();
+    let identifiers = Identifiers {
+        local_id: identity.source_local_id.clone(),
+        scn: identity.scn.clone(),
+        person: known.then_some(person),
+    };
     let age_years_today =
         date_of_birth.and_then(|born| date::age_years(born, context.today)).unwrap_or_default();
     findings.into_result(record_type::Facts { identifiers, age_years_today })

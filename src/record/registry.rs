@@ -24,7 +24,8 @@ use crate::{
         leaver_form,
         redaction::{Keep, RedactionPlan},
         shape::{self, Shape, Shaped},
-        wire::WireType,
+        third_party::ThirdParty,
+        wire::{MalformedRecord, WireType},
     },
 };
 
@@ -52,6 +53,7 @@ pub struct RecordType {
     fields: Vec<RecordField>,
     shape: Shape,
     descriptor: MessageDescriptor,
+    third_party: ThirdParty,
     rules: Rules,
     plans: Mutex<BTreeMap<BTreeSet<GroupName>, Arc<RedactionPlan>>>,
 }
@@ -62,6 +64,7 @@ pub struct FieldGroup {
     name: GroupName,
     special_category: bool,
     restricted: bool,
+    third_party: bool,
 }
 
 /// One top-level field of a record type.
@@ -168,10 +171,29 @@ impl Registry {
 
 impl RecordType {
     fn new(declared: declaration::Declared, rules: Rules) -> Self {
-        let declaration::Declared { name, version, code_lists, groups, fields, shape, descriptor } =
-            declared;
+        let declaration::Declared {
+            name,
+            version,
+            code_lists,
+            groups,
+            fields,
+            shape,
+            descriptor,
+            third_party,
+        } = declared;
         let plans = Mutex::default();
-        Self { name, version, code_lists, groups, fields, shape, descriptor, rules, plans }
+        Self {
+            name,
+            version,
+            code_lists,
+            groups,
+            fields,
+            shape,
+            descriptor,
+            third_party,
+            rules,
+            plans,
+        }
     }
 
     /// The name of the type.
@@ -293,6 +315,14 @@ impl RecordType {
         Arc::clone(plan)
     }
 
+    /// The body without what it says of anybody but the client.
+    ///
+    /// # Errors
+    /// `MalformedRecord` if the bytes are no message of the type. Nothing of the body is then given out.
+    pub fn without_third_party(&self, body: &[u8]) -> Result<Vec<u8>, MalformedRecord> {
+        self.third_party.removed_from(body)
+    }
+
     fn compile(&self, groups: &BTreeSet<GroupName>) -> RedactionPlan {
         let permitted = self.fields.iter().filter(|field| groups.contains(&field.group));
         RedactionPlan::keeping(
@@ -335,6 +365,11 @@ impl FieldGroup {
     /// Whether it is for agencies that a flow names for it, and is not part of the usual set.
     pub fn restricted(&self) -> bool {
         self.restricted
+    }
+
+    /// Whether it is about somebody else than the client, and so no part of a report to the client.
+    pub fn third_party(&self) -> bool {
+        self.third_party
     }
 }
 

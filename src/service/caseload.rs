@@ -21,7 +21,7 @@ use crate::{
     service::{
         act::{Done, Envelope, act, done, required},
         caller::{Caller, open},
-        context, name,
+        context, emergency, name,
         page::Page,
         status,
         time::{shown_at, timestamp},
@@ -178,7 +178,7 @@ impl CaseloadService for Caseloads {
 
 /// Holds that identifiers can identify somebody.
 fn identified(identifiers: &Identifiers) -> Result<(), Violation> {
-    let Identifiers { local_id, scn } = identifiers;
+    let Identifiers { local_id, scn, person } = identifiers;
     if local_id.is_empty() && scn.is_empty() {
         let text = "give at least one identifier of the client";
         return Err(Violation::new("identifiers", "MISSING", text));
@@ -190,6 +190,9 @@ fn identified(identifiers: &Identifiers) -> Result<(), Violation> {
     if !scn.is_empty() {
         let _scn: crate::model::identifier::scn::Scn =
             scn.parse().map_err(|violation: Violation| violation.inside("identifiers.scn"))?;
+    }
+    if let Some(person) = person {
+        emergency::person(person).map_err(|violation| violation.inside("identifiers.person"))?;
     }
     Ok(())
 }

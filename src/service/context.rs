@@ -77,7 +77,7 @@ pub fn request_id_of(text: &str, field: &str) -> Result<RequestId, Status> {
 pub fn read_reason(reason: i32) -> Result<ReadReason, Status> {
     ReadReason::try_from(reason)
         .ok()
-        .filter(|reason| *reason != ReadReason::Unspecified)
+        .filter(|reason| !matches!(reason, ReadReason::Unspecified | ReadReason::Emergency))
         .ok_or_else(|| {
             let description = "a read about a person says why; choose one of the published reasons";
             status::violation(Violation::new("reason", "UNKNOWN_CODE", description))

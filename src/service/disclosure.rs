@@ -9,8 +9,9 @@ use crate::{
             self,
             disclosure::{Key, View},
         },
+        state::record::{DisclosedOn, RecordType},
     },
-    model::id::{AgencyId, AgreementId, AliasId, FlowId, RecordId},
+    model::id::{AgencyId, AliasId, RecordId},
     node::Node,
     pb::v1::{self as pb, disclosure_service_server::DisclosureService},
     service::{
@@ -116,20 +117,21 @@ fn message(state: &State, view: &View<'_>) -> pb::Disclosure {
         parked: parked.unwrap_or_default(),
         recalled: recall.map_or(0, |recall| recall.reason),
         recall_act: answer.map_or(0, |answer| answer.act),
-        grounds: row.flows.iter().map(|flow| ground(state, flow)).collect(),
+        grounds: row.grounds.iter().map(|on| ground(state, record_type, on)).collect(),
     }
 }
 
-/// A flow with what it says. One that a later version of the agreement dropped says nothing more.
-fn ground(state: &State, (agreement, version, flow): &(AgreementId, u32, FlowId)) -> pb::Ground {
-    let row = state.tables().agreements.get(agreement).filter(|row| row.version == *version);
-    let row = row.and_then(|row| row.flows.iter().find(|row| row.id == *flow));
+/// The flow on which groups left, with what it said in the version on which they did.
+pub(super) fn ground(state: &State, known: &RecordType, on: &DisclosedOn) -> pb::Ground {
+    let DisclosedOn { agreement, version, flow, groups, purpose: _, at: _ } = on;
+    let row = read::agreement::flow(state, (agreement, *version), flow.as_str());
     pb::Ground {
         agreement: name::of(agreement),
         version: *version,
         flow: flow.to_string(),
         basis: row.map_or(0, |row| row.basis),
         gate: row.map_or(0, |row| row.gate),
-        ..pb::Ground::default()
+        field_groups: known.names_of(*groups).iter().map(ToString::to_string).collect(),
+        consents: Vec::new(),
     }
 }

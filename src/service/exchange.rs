@@ -29,7 +29,7 @@ mod outbox;
 mod publish;
 mod read;
 mod reader;
-mod shown;
+pub(super) mod shown;
 mod subscribe;
 
 pub use bulk::Answers;

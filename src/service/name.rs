@@ -1,5 +1,6 @@
 //! Resource names: `agencies/ID`, `agreements/ID`, `clients/ALIAS`, `records/ID`, `consents/ID`,
-//! `holders/ID`, `recalls/ID`, `disputes/ID`, `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
+//! `holders/ID`, `recalls/ID`, `disputes/ID`, `cases/ID`, `emergencies/ID`, `erasures/ID`, `holds/ID`,
+//! `agencies/ID/policies/ID` and `agencies/ID/subscriptions/ID`.
 //!
 //! Parsed and written here and nowhere else. Source: the head of `proto/concordat/v1/context.proto`.
 
@@ -7,8 +8,8 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::model::{
     id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, HolderId, PolicyId, RecallId,
-        RecordId, SubscriptionId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
+        HoldId, HolderId, PolicyId, RecallId, RecordId, SubscriptionId,
     },
     violation::Violation,
 };
@@ -40,7 +41,11 @@ collections! {
     Resource RecordId "records";
     Resource ConsentId "consents";
     Resource RecallId "recalls";
+    Resource CaseId "cases";
     Resource DisputeId "disputes";
+    Resource ErasureId "erasures";
+    Resource HoldId "holds";
+    Resource EmergencyId "emergencies";
     Resource HolderId "holders";
     Owned PolicyId "policies";
     Owned SubscriptionId "subscriptions";

@@ -7,7 +7,11 @@ use crate::{
         read::{self, notice::View},
         state::{
             State,
-            notice::{About, AgreementEvent},
+            agency::AgencyNumber,
+            case::Task,
+            notice::{
+                About, AgreementEvent, CaseEvent, EmergencyEvent, IncidentEvent, RestrictionEvent,
+            },
         },
     },
     node::Node,
@@ -53,19 +57,109 @@ impl NoticeService for Notices {
 }
 
 fn message(state: &State, view: &View<'_>) -> pb::Notice {
-    let View { number, notice } = view;
-    let About::Agreement { agreement, version, by, event } = &notice.about;
-    let by = by.and_then(|by| state.agency(by)).map(|agency| name::of(&agency.id));
-    let told = pb::AgreementNotice {
-        agreement: name::of(agreement),
-        version: *version,
-        by: by.unwrap_or_default(),
-        ..told(*event)
+    let View { number, notice, .. } = view;
+    let about = match &notice.about {
+        About::Agreement { agreement, version, by, event } => {
+            Shown::Agreement(pb::AgreementNotice {
+                agreement: name::of(agreement),
+                version: *version,
+                by: by.map(|by| agency(state, by)).unwrap_or_default(),
+                ..told(*event)
+            })
+        }
+        About::Case { case, kind, event: CaseEvent::Overdue(late) } => {
+            let overdue = i32::from(task(*late));
+            Shown::Case(pb::CaseNotice { case: name::of(case), kind: *kind, overdue })
+        }
+        About::Incident { agreement, by, event, kind, severity, affected_count } => {
+            let event = match event {
+                IncidentEvent::Opened => pb::IncidentEvent::Opened,
+                IncidentEvent::Closed => pb::IncidentEvent::Closed,
+            };
+            Shown::Incident(pb::IncidentNotice {
+                agreement: name::of(agreement),
+                by: agency(state, *by),
+                event: i32::from(event),
+                kind: *kind,
+                severity: *severity,
+                affected_count: *affected_count,
+            })
+        }
+        About::Restriction { client, by, event } => {
+            let event = match event {
+                RestrictionEvent::Restricted => pb::RestrictionEvent::Restricted,
+                RestrictionEvent::Lifted => pb::RestrictionEvent::Lifted,
+            };
+            let by = agency(state, *by);
+            let (client, event) = (name::of(client), i32::from(event));
+            Shown::Restriction(pb::RestrictionNotice { client, by, event })
+        }
+        About::Emergency { .. } => Shown::Emergency(emergency(state, view)),
+        About::Reading { .. } => Shown::Access(access(state, view)),
+        About::ConsentWithdrawn { consent, by } => {
+            Shown::Consent(pb::ConsentNotice { consent: name::of(consent), by: agency(state, *by) })
+        }
     };
-    pb::Notice {
-        number: *number,
-        time: Some(timestamp(notice.at)),
-        about: Some(Shown::Agreement(told)),
+    pb::Notice { number: *number, time: Some(timestamp(notice.at)), about: Some(about) }
+}
+
+fn agency(state: &State, number: AgencyNumber) -> String {
+    state.agency(number).map(|agency| name::of(&agency.id)).unwrap_or_default()
+}
+
+fn emergency(state: &State, view: &View<'_>) -> pb::EmergencyNotice {
+    let About::Emergency { emergency, by, event, client: _ } = &view.notice.about else {
+        return pb::EmergencyNotice::default();
+    };
+    let row = emergency.and_then(|id| state.emergency(id));
+    let (shown, finding, cause) = match *event {
+        EmergencyEvent::Opened => (pb::EmergencyEvent::Opened, 0, 0),
+        EmergencyEvent::Missed => (pb::EmergencyEvent::Missed, 0, 0),
+        EmergencyEvent::Reviewed(finding) => (pb::EmergencyEvent::Reviewed, finding, 0),
+        EmergencyEvent::ReviewOverdue => (pb::EmergencyEvent::ReviewOverdue, 0, 0),
+        EmergencyEvent::Barred => (pb::EmergencyEvent::Barred, 0, 0),
+        EmergencyEvent::Refused(cause) => (pb::EmergencyEvent::Refused, 0, cause),
+    };
+    pb::EmergencyNotice {
+        emergency: emergency.as_ref().map(name::of).unwrap_or_default(),
+        event: i32::from(shown),
+        by: agency(state, *by),
+        category: row.map_or(0, |row| row.category),
+        reason: row.map_or(0, |row| row.reason),
+        office: row.map_or(0, |row| row.office),
+        client: view.client.as_ref().map(name::of).unwrap_or_default(),
+        finding,
+        cause,
+    }
+}
+
+fn access(state: &State, view: &View<'_>) -> pb::AccessNotice {
+    let About::Reading { record, reader, day: _, reason } = &view.notice.about else {
+        return pb::AccessNotice::default();
+    };
+    let reading = view.reading;
+    let emergency = reading.and_then(|reading| reading.emergency);
+    let office = emergency.and_then(|id| state.emergency(id)).map_or(0, |row| row.office);
+    pb::AccessNotice {
+        record: name::of(record),
+        client: view.client.as_ref().map(name::of).unwrap_or_default(),
+        reader: agency(state, *reader),
+        reason: *reason,
+        purpose: reading.map_or(0, |reading| reading.purpose),
+        count: reading.map_or(0, |reading| reading.count),
+        unattended_count: reading.map_or(0, |reading| reading.unattended),
+        last_time: reading.map(|reading| timestamp(reading.at)),
+        emergency: emergency.as_ref().map(name::of).unwrap_or_default(),
+        office,
+    }
+}
+
+/// What has to be done about a case.
+pub(super) fn task(task: Task) -> pb::CaseTask {
+    match task {
+        Task::Answer => pb::CaseTask::Answer,
+        Task::Acknowledge => pb::CaseTask::Acknowledge,
+        Task::TellRegulator => pb::CaseTask::TellRegulator,
     }
 }
 

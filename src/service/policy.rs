@@ -239,6 +239,7 @@ fn reason(withheld: Withheld) -> pb::WithheldReason {
         Withheld::ConsentExpired => pb::WithheldReason::ConsentExpired,
         Withheld::ConsentInReview => pb::WithheldReason::ConsentInReview,
         Withheld::ConsentContested => pb::WithheldReason::ConsentContested,
+        Withheld::Restricted => pb::WithheldReason::Restricted,
         Withheld::PublisherPolicy(_) => pb::WithheldReason::PublisherPolicy,
         Withheld::RecipientPolicy => pb::WithheldReason::RecipientPolicy,
     }

@@ -19,10 +19,12 @@ use crate::{
         v1::{
             agency_service_server::AgencyServiceServer,
             agreement_service_server::AgreementServiceServer,
-            caseload_service_server::CaseloadServiceServer,
+            case_service_server::CaseServiceServer, caseload_service_server::CaseloadServiceServer,
             consent_service_server::ConsentServiceServer,
             disclosure_service_server::DisclosureServiceServer,
+            disposal_service_server::DisposalServiceServer,
             dispute_service_server::DisputeServiceServer,
+            emergency_service_server::EmergencyServiceServer,
             exchange_service_server::ExchangeServiceServer,
             ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
             policy_service_server::PolicyServiceServer, recall_service_server::RecallServiceServer,
@@ -33,10 +35,13 @@ use crate::{
         agency::Agencies,
         agreement::Agreements,
         caller::{CallerLayer, Served},
+        case::Cases,
         caseload::Caseloads,
         consent::Consents,
         disclosure::Disclosures,
+        disposal::Disposals,
         dispute::Disputes,
+        emergency::Emergencies,
         exchange::{Exchange, Pace},
         gate::GateLayer,
         ledger::Ledgers,
@@ -163,10 +168,13 @@ where
         .add_service(reflection().build_v1alpha()?)
         .add_service(sized!(AgencyServiceServer, Agencies::new(node.clone())))
         .add_service(sized!(AgreementServiceServer, Agreements::new(node.clone())))
+        .add_service(sized!(CaseServiceServer, Cases::new(node.clone())))
         .add_service(sized!(CaseloadServiceServer, Caseloads::new(node.clone())))
         .add_service(sized!(ConsentServiceServer, Consents::new(node.clone())))
         .add_service(sized!(DisclosureServiceServer, Disclosures::new(node.clone())))
+        .add_service(sized!(DisposalServiceServer, Disposals::new(node.clone())))
         .add_service(sized!(DisputeServiceServer, Disputes::new(node.clone())))
+        .add_service(sized!(EmergencyServiceServer, Emergencies::new(node.clone())))
         .add_service(sized!(ExchangeServiceServer, exchange))
         .add_service(sized!(LedgerServiceServer, Ledgers::new(node.clone())))
         .add_service(sized!(NoticeServiceServer, Notices::new(node.clone())))

@@ -60,7 +60,9 @@ pub const fn code(reason: Reason) -> Code {
         Reason::CallerNotAllowed | Reason::SignatureInvalid => Code::PermissionDenied,
         Reason::NotAvailable => Code::NotFound,
         Reason::RequestReused | Reason::VersionDiffers | Reason::ContentDiffers => Code::Aborted,
-        Reason::QuotaExceeded | Reason::RateExceeded => Code::ResourceExhausted,
+        Reason::QuotaExceeded | Reason::RateExceeded | Reason::EmergencyTooMany => {
+            Code::ResourceExhausted
+        }
         Reason::ExchangeUnavailable => Code::Unavailable,
         Reason::LedgerDamaged => Code::DataLoss,
         Reason::Internal | Reason::Unspecified => Code::Internal,
@@ -70,6 +72,8 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::SubscriptionExists => Code::AlreadyExists,
         Reason::RequestTooOld
         | Reason::RequestErased
+        | Reason::LegalHold
+        | Reason::HoldWrongState
         | Reason::AgencySuspended
         | Reason::PurposeNotAllowed
         | Reason::InvitationInvalid
@@ -101,7 +105,17 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::RecordWrongState
         | Reason::RecallWrongState
         | Reason::RecallActNotAllowed
-        | Reason::DisputeWrongState => Code::FailedPrecondition,
+        | Reason::DisputeWrongState
+        | Reason::CaseWrongState
+        | Reason::ObjectionNotAllowed
+        | Reason::CaseGroundMissing
+        | Reason::CasePersonNotTold
+        | Reason::CaseRequesterNotProven
+        | Reason::NamedActorRequired
+        | Reason::EmergencyNotAuthorised
+        | Reason::EmergencyReviewOverdue
+        | Reason::EmergencyActorNotAllowed
+        | Reason::EmergencyWrongState => Code::FailedPrecondition,
     }
 }
 

@@ -12,7 +12,10 @@ use concordat::{
     model::{digest::Digest, limit::MESSAGE_BYTES_MAX},
     pb::{
         ledger::v1::{self as ledger, AgencyKind, command::Kind},
-        v1::{self as pb, Reason},
+        v1::{
+            self as pb, Reason, emergency_service_client::EmergencyServiceClient,
+            open_emergency_access_request::Subject,
+        },
     },
     service::callers::{self, Callers},
 };
@@ -435,7 +438,7 @@ fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>,
         page_token: String::new(),
     };
     let open = pb::OpenDisputeRequest {
-        context,
+        context: context.clone(),
         request_id: agency.request(),
         open: Some(ledger::OpenDispute {
             record: bytes(&record),
@@ -446,12 +449,66 @@ fn taken_back(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>,
         evidence: None,
         validate_only: false,
     };
+    let case = pb::OpenCaseRequest {
+        context,
+        request_id: agency.request(),
+        open: Some(ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Restriction),
+            client: bytes(&theirs.client),
+            requester: Some(ledger::Requester { relation: 1, identity: 1, ..Default::default() }),
+            ..ledger::OpenCase::default()
+        }),
+        evidence: None,
+        validate_only: false,
+    };
+    let incident = pb::OpenCaseRequest {
+        request_id: agency.request(),
+        open: Some(ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Incident),
+            agreement: "nowhere".to_owned(),
+            incident: Some(ledger::Incident { kind: 1, severity: 1, ..Default::default() }),
+            ..ledger::OpenCase::default()
+        }),
+        ..case.clone()
+    };
     vec![
+        ("CaseService/OpenCase", case.encode_to_vec(), gone),
+        ("CaseService/OpenCase", incident.encode_to_vec(), gone),
         ("RecallService/RetractRecord", retract.encode_to_vec(), gone),
         ("RecallService/GetDisposalCertificate", certificate.encode_to_vec(), gone),
         ("DisclosureService/GetRecordStatus", status.encode_to_vec(), gone),
         ("DisclosureService/ListDisclosures", disclosures.encode_to_vec(), gone),
         ("DisputeService/OpenDispute", open.encode_to_vec(), gone),
+    ]
+}
+
+/// Erasures and holds of what is another agency's.
+fn erased(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let (context, gone) = (context(), "NOT_AVAILABLE");
+    let id = u128::from_str_radix(theirs.record.rsplit('/').next().unwrap(), 16).unwrap();
+    let record: Bytes = id.to_be_bytes().to_vec().into();
+    let request = agency.request_id();
+    let request_id = uuid::Uuid::from_bytes(*request.as_bytes()).to_string();
+    let erase = ledger::EraseRecords { record: record.clone(), ground: 1, client: Bytes::new() };
+    let signature = Some(agency.signature(request, &Kind::EraseRecords(erase.clone())));
+    let erase = pb::EraseRecordsRequest {
+        context: context.clone(),
+        request_id,
+        erase: Some(erase),
+        signature,
+        validate_only: false,
+    };
+    let place = pb::PlaceHoldRequest {
+        context: context.clone(),
+        request_id: agency.request(),
+        place: Some(ledger::PlaceHold { record, ground: 5, client: Bytes::new() }),
+        validate_only: false,
+    };
+    let get = pb::GetErasureRequest { context, name: format!("erasures/{id:032x}") };
+    vec![
+        ("DisposalService/EraseRecords", erase.encode_to_vec(), gone),
+        ("DisposalService/PlaceHold", place.encode_to_vec(), gone),
+        ("DisposalService/GetErasure", get.encode_to_vec(), gone),
     ]
 }
 
@@ -466,6 +523,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
         let others = cast.iter().enumerate().filter(|(other, _)| other / 2 != place / 2);
         for (_, (_, theirs)) in others {
             let asked = foreign(agency, theirs).into_iter().chain(taken_back(agency, theirs));
+            let asked = asked.chain(erased(agency, theirs));
             for (path, message, expected) in asked {
                 let about = format!("{} asks {path}", agency.id);
                 let path = format!("/concordat.v1.{path}");
@@ -476,7 +534,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 16));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 21));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);
@@ -484,4 +542,115 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
     let status = raw::unary(&publisher.channel, &path, message.into()).await.unwrap_err();
     assert_eq!(documented(&status, "a partner's cursor"), expected);
     assert_eq!((digest(&exchange).await, status.code()), (before, Code::InvalidArgument));
+}
+
+/// A member of staff who asks for a child's protection.
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn on_duty() -> Option<pb::RequestContext> {
+    let staff = ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned() };
+    Some(pb::RequestContext {
+        purpose: i32::from(ledger::Purpose::ChildProtection),
+        actor: Some(pb::request_context::Actor::Staff(staff)),
+        held_checkpoint: String::new(),
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn by_person(change: impl Fn(&mut ledger::Person)) -> Option<Subject> {
+    let mut person = ledger::Person {
+        forename: "Mòrag".to_owned(),
+        surname: "O'Example".to_owned(),
+        date_of_birth: "2011-06-15".to_owned(),
+        postcode: "PA15 1LY".to_owned(),
+    };
+    change(&mut person);
+    Some(Subject::Person(person))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
+fn by_identifiers(local_id: &str, scn: &str) -> Option<Subject> {
+    let (local_id, scn) = (local_id.to_owned(), scn.to_owned());
+    Some(Subject::Identifiers(ledger::Identifiers { local_id, scn, person: None }))
+}
+
+fn emergency_request(agency: &Agency) -> pb::OpenEmergencyAccessRequest {
+    pb::OpenEmergencyAccessRequest {
+        context: on_duty(),
+        request_id: agency.request(),
+        category: 1,
+        reason: 1,
+        office: 1,
+        subject: by_person(|_| {}),
+        words: String::new(),
+    }
+}
+
+/// A change that makes a request for emergency access malformed.
+type Spoil = fn(&mut pb::OpenEmergencyAccessRequest);
+
+/// Each with the field that is wrong then.
+const SPOILT: [(&str, Spoil); 11] = [
+    ("subject", |request| request.subject = None),
+    ("category", |request| request.category = 0),
+    ("reason", |request| request.reason = 99),
+    ("office", |request| request.office = -1),
+    ("words", |request| request.words = "x".repeat(1_025)),
+    ("identifiers", |request| request.subject = by_identifiers("", "")),
+    ("identifiers", |request| request.subject = by_identifiers("a", "051234561")),
+    ("identifiers.scn", |request| request.subject = by_identifiers("", "051234562")),
+    ("person.postcode", |request| request.subject = by_person(|p| p.postcode.clear())),
+    ("person.surname", |request| request.subject = by_person(|p| p.surname.clear())),
+    ("person.date_of_birth", |request| {
+        request.subject = by_person(|p| "15 June".clone_into(&mut p.date_of_birth));
+    }),
+];
+
+#[tokio::test]
+async fn emergency_access_that_is_asked_for_badly_is_refused_and_changes_nothing() {
+    let exchange = Exchange::start().await;
+    let (council, _sds) = exchange.partners().await;
+    let mut stub = EmergencyServiceClient::new(council.channel.clone());
+    let before = digest(&exchange).await;
+    for (field, spoil) in SPOILT {
+        let mut request = emergency_request(&council);
+        spoil(&mut request);
+        let status = stub.open_emergency_access(request).await.unwrap_err();
+        assert_eq!(documented(&status, field), "INVALID_REQUEST");
+        let details = raw::details(&status);
+        let fields = &details.bad_request().unwrap().field_violations;
+        assert_eq!(fields.first().unwrap().field, field);
+    }
+    let emergency = format!("emergencies/{:032x}", 7);
+    let read = pb::ReadEmergencyRecordsRequest {
+        context: on_duty(),
+        request_id: council.request(),
+        emergency: emergency.clone(),
+        page_token: String::new(),
+    };
+    let status = stub.read_emergency_records(read).await.unwrap_err();
+    assert_eq!(documented(&status, "an unknown emergency"), "NOT_AVAILABLE");
+    let review = pb::ReviewEmergencyAccessRequest {
+        context: on_duty(),
+        request_id: council.request(),
+        emergency,
+        finding: 1,
+        reviewer: 1,
+        evidence: None,
+    };
+    let status = stub.review_emergency_access(review).await.unwrap_err();
+    assert_eq!(documented(&status, "an unknown emergency"), "NOT_AVAILABLE");
+    assert_eq!(digest(&exchange).await, before);
+}
+
+#[tokio::test]
+async fn an_emergency_request_without_authorisation_has_its_own_reason_and_is_told() {
+    let exchange = Exchange::start().await;
+    let (council, _sds) = exchange.partners().await;
+    let before = digest(&exchange).await;
+    let mut stub = EmergencyServiceClient::new(council.channel.clone());
+    let status = stub.open_emergency_access(emergency_request(&council)).await.unwrap_err();
+    assert_eq!(documented(&status, "no authorisation"), "EMERGENCY_NOT_AUTHORISED");
+    assert!(status.message().contains("authorise the office beforehand"), "{status:?}");
+    // Those who answer for the agency hear of it.
+    assert_ne!(digest(&exchange).await, before);
 }

@@ -21,8 +21,10 @@ use concordat::{
         ledger::v1::{self as ledger, ActorDetail, AgencyKind, Purpose, command::Kind},
         record::v1::LeaverForm,
         v1::{
-            self as pb, RequestContext, caseload_service_client::CaseloadServiceClient,
+            self as pb, RequestContext, case_service_client::CaseServiceClient,
+            caseload_service_client::CaseloadServiceClient,
             consent_service_client::ConsentServiceClient,
+            emergency_service_client::EmergencyServiceClient,
             ledger_service_client::LedgerServiceClient, policy_service_client::PolicyServiceClient,
             request_context::Actor,
         },
@@ -228,9 +230,18 @@ impl Cast {
             by_duty("duty", &council, &[&skills]),
             by_consent("asked", &council, &[&college]),
             served,
+            ledger::Flow {
+                basis: i32::from(ledger::LawfulBasis::VitalInterests),
+                gate: i32::from(ledger::Gate::None),
+                emergency: Some(ledger::EmergencyTerms { categories: vec![1], offices: vec![5] }),
+                ..by_consent("emergencies", &council, &[&college])
+            },
         ];
         let parties = [&council, &skills, &college, &charity];
         agree(place.clock.now(), "leavers", &parties, flows).await;
+        let until_ms = place.clock.now().plus(86_400_000).millis();
+        let authorise = ledger::AuthoriseEmergency { offices: vec![5], until_ms };
+        college.submit(Kind::AuthoriseEmergency(authorise)).await.unwrap();
         for agency in [&skills, &college] {
             agency.subscribe_to("leavers").await;
         }
@@ -346,11 +357,47 @@ impl Cast {
         drop(service.withdraw_consent(request).await);
     }
 
+    /// A right exercised, with words beside it, and a report whose body is opened.
+    async fn rights(&mut self, receipt: &pb::PublishReceipt) {
+        let evidence = Some(ledger::Evidence { reference: EVIDENCE.to_owned(), consent: None });
+        let mut service = CaseServiceClient::new(self.council.channel.clone());
+        let open = ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Access),
+            client: alias(&receipt.client).as_bytes().to_vec().into(),
+            requester: Some(ledger::Requester {
+                relation: i32::from(ledger::Relation::Self_),
+                identity: i32::from(ledger::IdentityCheck::Confirmed),
+                ..ledger::Requester::default()
+            }),
+            ..ledger::OpenCase::default()
+        };
+        let request = pb::OpenCaseRequest {
+            context: context(),
+            request_id: self.council.request(),
+            open: Some(open),
+            evidence,
+            validate_only: false,
+        };
+        let opened = service.open_case(request).await.unwrap().into_inner();
+        let request = pb::MakeReportRequest {
+            context: context(),
+            request_id: self.council.request(),
+            case: opened.case.unwrap().name,
+            page_token: String::new(),
+        };
+        let report = service.make_report(request).await.unwrap().into_inner();
+        let body = &report.records[0].body;
+        assert!(body.windows(FORENAME.len()).any(|window| window == FORENAME.as_bytes()));
+    }
+
     /// A caseload, claimed by an identifier and confirmed.
     async fn caseload(&mut self, client: &str) {
         let mut service = CaseloadServiceClient::new(self.charity.channel.clone());
-        let identifiers =
-            ledger::Identifiers { local_id: OTHER_LOCAL_ID.to_owned(), scn: SCN.to_owned() };
+        let identifiers = ledger::Identifiers {
+            local_id: OTHER_LOCAL_ID.to_owned(),
+            scn: SCN.to_owned(),
+            person: None,
+        };
         let request = pb::AddClientRequest {
             context: context(),
             request_id: self.charity.request(),
@@ -358,7 +405,8 @@ impl Cast {
             validate_only: false,
         };
         let added = service.add_client(request.clone()).await.unwrap().into_inner();
-        let bad = ledger::Identifiers { local_id: String::new(), scn: BAD_SCN.to_owned() };
+        let bad =
+            ledger::Identifiers { local_id: String::new(), scn: BAD_SCN.to_owned(), person: None };
         let bad = pb::AddClientRequest { identifiers: Some(bad), ..request };
         self.errors.push(service.add_client(bad).await.unwrap_err());
         let open = ledger::OpenCaseload { client: alias(&added.client).as_bytes().to_vec().into() };
@@ -398,6 +446,7 @@ impl Cast {
             };
             agency.exchange().pull_records(request).await.unwrap();
         }
+        self.in_emergency().await;
         let request = pb::ExplainDecisionRequest {
             context: context(),
             reason: 1,
@@ -408,6 +457,39 @@ impl Cast {
         };
         let mut policies = PolicyServiceClient::new(self.council.channel.clone());
         policies.explain_decision(request).await.unwrap();
+    }
+}
+
+impl Cast {
+    /// Looks the leaver up by everything that is personal, reads, and looks for somebody whom nobody knows.
+    async fn in_emergency(&self) {
+        let mut stub = EmergencyServiceClient::new(self.college.channel.clone());
+        for (surname, found) in [(SURNAME, 1), ("Nobody", 0)] {
+            let person = ledger::Person {
+                forename: FORENAME.to_owned(),
+                surname: surname.to_owned(),
+                date_of_birth: BORN.to_owned(),
+                postcode: "PA15 1LY".to_owned(),
+            };
+            let request = pb::OpenEmergencyAccessRequest {
+                context: context(),
+                request_id: self.college.request(),
+                category: 1,
+                reason: 2,
+                office: 5,
+                subject: Some(pb::open_emergency_access_request::Subject::Person(person)),
+                words: EVIDENCE.to_owned(),
+            };
+            let opened = stub.open_emergency_access(request).await.unwrap().into_inner();
+            let request = pb::ReadEmergencyRecordsRequest {
+                context: context(),
+                request_id: self.college.request(),
+                emergency: opened.emergency.unwrap().name,
+                page_token: String::new(),
+            };
+            let read = stub.read_emergency_records(request).await.unwrap().into_inner();
+            assert_eq!(read.records.len(), found);
+        }
     }
 }
 
@@ -435,6 +517,7 @@ async fn nothing_personal_is_found_outside_sealed_bytes() {
     cast.publish_badly(&place).await;
     cast.caseload(&receipt.client).await;
     cast.consent(&place, &receipt.client).await;
+    cast.rights(&receipt).await;
     cast.read(&receipt).await;
     // Somebody is turned away, so that the log is known to be heard.
     let denied = CaseloadServiceClient::new(place.channel("operator", &running.endpoint()).await);

@@ -13,27 +13,27 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_concordat");
 
 /// An exchange in a process of its own; it ends with the test.
-struct Exchange {
-    home: TempDir,
+pub(crate) struct Exchange {
+    pub(crate) home: TempDir,
     process: Child,
     endpoint: String,
     replayed: u64,
 }
 
 /// What a command came to.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or(Value::Null)
     }
 
     /// What the value holds at a path of names and places.
-    fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         self.json().pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 }
@@ -69,7 +69,7 @@ fn serve(home: &Path) -> (Child, String, u64) {
 }
 
 impl Exchange {
-    fn start(agencies: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(agencies: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let offline = |arguments: &[&str]| {
             let mut command = program(home.path());
@@ -93,24 +93,24 @@ impl Exchange {
     }
 
     /// Runs a verb as one caller.
-    fn call(&self, caller: &str, arguments: &[&str]) -> Ran {
+    pub(crate) fn call(&self, caller: &str, arguments: &[&str]) -> Ran {
         let mut command = program(self.home.path());
         command.args(["--endpoint", &self.endpoint, "--as", caller, "-o", "json"]).args(arguments);
         run(command)
     }
 
-    fn ok(&self, caller: &str, arguments: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, caller: &str, arguments: &[&str]) -> Ran {
         let ran = self.call(caller, arguments);
         assert_eq!(ran.code, 0, "{caller} {arguments:?}: {}", ran.stderr);
         ran
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
     /// The template's agreement, in force.
-    fn agree(&self, parties: &[&str]) {
+    pub(crate) fn agree(&self, parties: &[&str]) {
         fs::write(self.file("agreement.json"), self.ok("operator", &["agreement", "new"]).stdout)
             .unwrap();
         let first = parties.first().unwrap();
@@ -132,13 +132,13 @@ impl Exchange {
     }
 
     /// Asks the process to end, and gives its exit code.
-    fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let asked = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(asked.success());
         self.process.wait().unwrap().code()
     }
 
-    fn serve_again(&mut self) {
+    pub(crate) fn serve_again(&mut self) {
         (self.process, self.endpoint, self.replayed) = serve(self.home.path());
     }
 }
@@ -150,13 +150,13 @@ impl Drop for Exchange {
     }
 }
 
-const PARTIES: [(&str, &str); 3] = [
+pub(crate) const PARTIES: [(&str, &str); 3] = [
     ("inverclyde-council", "council"),
     ("skills-development-scotland", "national-body"),
     ("glen-college", "college"),
 ];
-const COUNCIL: &str = "inverclyde-council";
-const SDS: &str = "skills-development-scotland";
+pub(crate) const COUNCIL: &str = "inverclyde-council";
+pub(crate) const SDS: &str = "skills-development-scotland";
 
 #[test]
 fn an_import_is_put_right_and_repeated_and_publishes_each_record_once() {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use concordat::{
     machine::{
-        State,
+        Receipt, State,
+        outcome::Remembered,
         state::subscription::{Subscription, SubscriptionNumber},
     },
     model::id::SubscriptionId,
@@ -439,6 +440,64 @@ async fn a_withdrawal_stops_what_is_queued_and_what_waits_to_leave() {
     subscriber.acknowledge(&delivery).await;
     consented(4).await;
     assert_eq!(local_id(&subscriber.delivery().await), "IC-4");
+}
+
+#[tokio::test]
+async fn a_restriction_stops_what_is_queued_and_what_waits_to_leave() {
+    let exchange = Exchange::start().await;
+    let (council, sds) = exchange.partners().await;
+    let settled = || row(&exchange, &sds).1.settled;
+    let mut subscriber = Subscriber::of(&sds, 3).await;
+    publish(&council, 11).await;
+    publish(&council, 12).await;
+    let before = subscriber.deliveries(2).await;
+    // As with a withdrawal: what is released by the credit that is left waits in memory.
+    subscriber.acknowledge(&before[0]).await;
+    until("the first is settled", || settled() == 1).await;
+    subscriber.window(0).await;
+    subscriber.acknowledge(&before[1]).await;
+    until("the pause is heard", || settled() == 2).await;
+    let mut clients = Vec::new();
+    for number in 1..4 {
+        clients.push(alias(&publish(&council, number).await.client));
+        until("the first is released", || row(&exchange, &sds).1.outstanding() == 1).await;
+    }
+    let restrict = async |client: &concordat::model::id::AliasId| {
+        let open = ledger::OpenCase {
+            kind: i32::from(ledger::CaseKind::Restriction),
+            client: client.as_bytes().to_vec().into(),
+            requester: Some(ledger::Requester {
+                relation: i32::from(ledger::Relation::Self_),
+                identity: i32::from(ledger::IdentityCheck::Confirmed),
+                ..ledger::Requester::default()
+            }),
+            received_at_ms: crate::harness::NOW.millis(),
+            ..ledger::OpenCase::default()
+        };
+        let opened = council.submit(Command::OpenCase(open)).await.unwrap();
+        let Receipt::Answer(Remembered::Case(case)) = opened else { unreachable!("{opened:?}") };
+        let all = ledger::Measure {
+            kind: i32::from(ledger::MeasureKind::Restrict),
+            ..ledger::Measure::default()
+        };
+        let case = case.as_bytes().to_vec().into();
+        let decide =
+            ledger::DecideCase { case, measures: vec![all], ..ledger::DecideCase::default() };
+        council.submit(Command::DecideCase(decide)).await.unwrap();
+    };
+    let [first, second, _] = clients.as_slice() else { unreachable!() };
+    restrict(first).await;
+    restrict(second).await;
+    subscriber.window(3).await;
+    assert_eq!(local_id(&subscriber.delivery().await), "IC-3");
+    let number = row(&exchange, &sds).0;
+    let fate = |delivery: u64| {
+        let rows = |state: &State| {
+            state.tables().deliveries.get(&(number, delivery)).map(|row| format!("{:?}", row.fate))
+        };
+        exchange.node.read(rows)
+    };
+    until("the ledger says that it did not leave", || fate(3).as_deref() == Some("NotSent")).await;
 }
 
 #[tokio::test]

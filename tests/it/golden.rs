@@ -25,6 +25,7 @@ use concordat::{
 };
 
 use crate::{
+    machine::emergency::{emergency_flow, opening},
     machine::world::{
         By, DAY_MS, LEAVER_FORM, World, alias_of, client, consent_of, consented_flow, digest, flow,
         owned, suspension,
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// The numbers of every kind of command (`concordat.ledger.v1.Command`).
-const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
+const KINDS: [std::ops::RangeInclusive<u32>; 13] = [
     16..=22,
     32..=36,
     48..=54,
@@ -44,6 +45,9 @@ const KINDS: [std::ops::RangeInclusive<u32>; 10] = [
     128..=133,
     144..=146,
     152..=153,
+    160..=164,
+    176..=181,
+    192..=196,
 ];
 
 fn file(name: &str) -> PathBuf {
@@ -66,6 +70,7 @@ fn written() -> World {
         client: client(1).as_bytes().to_vec().into(),
         agency: "council".to_owned(),
         disposal_class: i32::from(pb::DisposalClass::Record),
+        ..pb::OpenKey::default()
     };
     let _opened = world.apply(By::Node, Kind::OpenKey(open));
     let consent = consent(&mut world, alias.as_bytes());
@@ -81,7 +86,106 @@ fn written() -> World {
         let _outcome = world.apply(By::Node, kind);
     }
     recalls(&mut world, &replaced);
+    rights(&mut world, alias.as_bytes());
+    emergencies(&mut world);
+    erasures(&mut world, (alias.as_bytes(), &replaced));
     world
+}
+
+/// A person objects and asks what is held, and an incident runs its course.
+fn rights(world: &mut World, alias: &[u8]) {
+    let received_at_ms = world.now_ms();
+    let requester = Some(pb::Requester {
+        relation: i32::from(pb::Relation::Self_),
+        identity: i32::from(pb::IdentityCheck::Confirmed),
+        ..pb::Requester::default()
+    });
+    let asked = |kind: pb::CaseKind| pb::OpenCase {
+        kind: i32::from(kind),
+        client: alias.to_vec().into(),
+        requester: requester.clone(),
+        received_at_ms,
+        ..pb::OpenCase::default()
+    };
+    let open = |world: &mut World, open: pb::OpenCase| -> bytes::Bytes {
+        let opened = world.apply("council", Kind::OpenCase(open));
+        let Ok(Receipt::Answer(Remembered::Case(case))) = opened else { panic!("{opened:?}") };
+        case.as_bytes().to_vec().into()
+    };
+    let objection = open(world, asked(pb::CaseKind::Objection));
+    let restrict = pb::Measure {
+        kind: i32::from(pb::MeasureKind::Restrict),
+        ground: i32::from(pb::ContinueGround::AnotherPerson),
+        ..pb::Measure::default()
+    };
+    let outcome = i32::from(pb::CaseOutcome::Upheld);
+    let decide =
+        pb::DecideCase { case: objection, measures: vec![restrict], outcome, person_told: false };
+    let _decided = world.apply("council", Kind::DecideCase(decide));
+    let access = open(world, asked(pb::CaseKind::Access));
+    let extended = pb::AdvanceCase {
+        case: access.clone(),
+        step: i32::from(pb::CaseStep::Extended),
+        extension_reason: i32::from(pb::ExtensionReason::Complex),
+    };
+    let _extended = world.apply("council", Kind::AdvanceCase(extended));
+    let after = bytes::Bytes::new();
+    let make = Kind::MakeReport(pb::MakeReport { case: access.clone(), after });
+    let _made = world.apply("council", make.clone());
+    let council = world.state.agency_number(&"council".parse().unwrap()).unwrap();
+    let record = world.state.tables().records.iter().find(|(_, row)| row.publisher == council);
+    let record = record.map(|(id, _)| id.as_bytes().to_vec()).unwrap_or_default().into();
+    let exemption = i32::from(pb::Exemption::SeriousHarm);
+    let hold = pb::HoldBack { case: access, record, groups: Vec::new(), exemption };
+    let _held = world.apply("council", Kind::HoldBack(hold));
+    let _made = world.apply("council", make);
+    world.wait(120 * DAY_MS);
+    let _late = world.apply(By::Node, Kind::Tick(pb::Tick {}));
+}
+
+/// A clinician of the health board reads in an emergency; somebody else reviews it.
+fn emergencies(world: &mut World) {
+    let flows = vec![flow("duty", "council", &["sds"]), emergency_flow("council", &["health"])];
+    let content = world.content(&["council", "sds", "health"], flows);
+    world.activate("ward", content);
+    let alias = world.add_client("council", client(1));
+    let record = publish(world, alias.as_bytes(), &[]);
+    let until_ms = world.now_ms() + DAY_MS;
+    let authorise = pb::AuthoriseEmergency { offices: vec![2], until_ms };
+    let _authorised = world.apply("health", Kind::AuthoriseEmergency(authorise));
+    let opened = in_person(world, opening("ann", &[1]));
+    let Ok(Receipt::Answer(Remembered::Emergency(id))) = opened else { panic!("{opened:?}") };
+    let emergency: bytes::Bytes = id.as_bytes().to_vec().into();
+    let grants = vec![pb::Grant {
+        agreement: "ward".to_owned(),
+        version: 1,
+        flow: "emergencies".to_owned(),
+        groups: owned(&["core"]),
+        consents: Vec::new(),
+    }];
+    let lines = vec![pb::EmergencyLine { record: record.into(), grants }];
+    let staff = digest("ann");
+    let read = pb::ReadEmergency { emergency: emergency.clone(), staff, lines };
+    let read = in_person(world, Kind::ReadEmergency(read));
+    assert!(matches!(read, Ok(Receipt::Released(lines)) if lines.len() == 1));
+    let (finding, reviewer, staff) = (1, 2, digest("officer"));
+    let review = pb::ReviewEmergency { emergency, finding, reviewer, staff };
+    let _reviewed = in_person(world, Kind::ReviewEmergency(review));
+    let (agency, cause) = ("college".to_owned(), 1);
+    let note = pb::NoteEmergencyRefused { agency, cause };
+    let _noted = world.apply(By::Node, Kind::NoteEmergencyRefused(note));
+}
+
+/// Submits in the name of a member of the health board's staff.
+fn in_person(world: &mut World, kind: Kind) -> Outcome {
+    let request = world.request_id();
+    let signing = crate::machine::world::Signing::Own;
+    let mut command = world.command(By::Agency("health"), request, signing, kind);
+    command.purpose = i32::from(pb::Purpose::ChildProtection);
+    if let Some(actor) = &mut command.actor {
+        actor.unattended = false;
+    }
+    world.append(prost::Message::encode_to_vec(&command))
 }
 
 /// A record is taken back after all; the college answers, and doubts what it was sent.
@@ -259,6 +363,48 @@ fn deliveries(world: &mut World, record: &[u8]) {
     let _unknown = sharing(world, "college", Kind::Acknowledge(unknown));
 }
 
+/// A hold keeps the client's records, is lifted, and everything about the client is erased.
+fn erasures(world: &mut World, (client, record): (&[u8], &[u8])) {
+    let erase = Kind::EraseRecords(pb::EraseRecords {
+        client: client.to_vec().into(),
+        record: bytes::Bytes::new(),
+        ground: i32::from(pb::ErasureGround::Objection),
+    });
+    let place = pb::PlaceHold {
+        client: bytes::Bytes::new(),
+        record: record.to_vec().into(),
+        ground: i32::from(pb::HoldGround::LegalClaim),
+    };
+    let placed = world.apply("council", Kind::PlaceHold(place));
+    let Ok(Receipt::Answer(Remembered::Hold(hold))) = placed else { panic!("{placed:?}") };
+    let _held = world.apply("council", erase.clone());
+    let dispose = pb::DisposeOverdue {
+        publisher: "council".to_owned(),
+        record_type: LEAVER_FORM.to_owned(),
+        records: vec![record.to_vec().into()],
+    };
+    let _held = world.apply(By::Node, Kind::DisposeOverdue(dispose));
+    let lift = pb::LiftHold { hold: hold.as_bytes().to_vec().into() };
+    let _lifted = world.apply("council", Kind::LiftHold(lift));
+    let begun = world.apply("council", erase);
+    let Ok(Receipt::Answer(Remembered::Erasure(erasure))) = begun else { panic!("{begun:?}") };
+    while !world.state.tables().sweeps.is_empty() {
+        let _step = world.apply(By::Node, Kind::ContinueSweep(pb::ContinueSweep {}));
+    }
+    let keys: Vec<_> = world.state.tables().keys.iter().map(|(key, _)| *key).collect();
+    let mut keys: Vec<bytes::Bytes> =
+        keys.iter().map(|key| key.as_bytes().to_vec().into()).collect();
+    keys.push(vec![3; 16].into());
+    let rewrap = pb::RewrapKeys { epoch: vec![41; 16].into(), keys };
+    let _wrapped = world.apply(By::Node, Kind::RewrapKeys(rewrap));
+    let epochs = world.state.erasure(erasure).map(|row| row.epochs.clone()).unwrap_or_default();
+    let complete = pb::CompleteErasure {
+        erasure: erasure.as_bytes().to_vec().into(),
+        epochs: epochs.iter().map(|epoch| epoch.as_bytes().to_vec().into()).collect(),
+    };
+    let _completed = world.apply(By::Node, Kind::CompleteErasure(complete));
+}
+
 fn cases(world: &mut World, (council, charity): (&[u8], &[u8])) {
     let open = pb::OpenCaseload { client: charity.to_vec().into() };
     let _opened = world.apply("charity", Kind::OpenCaseload(open));
@@ -272,7 +418,10 @@ fn stops(world: &mut World, consent: Vec<u8>) {
     let (policy, text) = ("mine".to_owned(), POLICY_TEXTS[0].clone());
     let (consent, recipients) = (consent.into(), Vec::new());
     let alias = alias_of(world.apply("charity", {
-        Kind::AddClient(pb::AddClient { client: client(1).as_bytes().to_vec().into() })
+        Kind::AddClient(pb::AddClient {
+            client: client(1).as_bytes().to_vec().into(),
+            ..pb::AddClient::default()
+        })
     }));
     let attest = pb::Attest {
         position: 1,
@@ -341,7 +490,11 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Client(alias))) => format!("client {alias}"),
         Ok(Receipt::Answer(Remembered::Consent(consent))) => format!("consent {consent}"),
         Ok(Receipt::Answer(Remembered::Dispute(dispute))) => format!("dispute {dispute}"),
+        Ok(Receipt::Answer(Remembered::Case(case))) => format!("case {case}"),
         Ok(Receipt::Answer(Remembered::Holder(holder))) => format!("holder {holder}"),
+        Ok(Receipt::Answer(Remembered::Erasure(erasure))) => format!("erasure {erasure}"),
+        Ok(Receipt::Answer(Remembered::Hold(hold))) => format!("hold {hold}"),
+        Ok(Receipt::Answer(Remembered::Emergency(id))) => format!("emergency {id}"),
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

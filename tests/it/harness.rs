@@ -198,7 +198,9 @@ impl Exchange {
     /// Waits until whatever was set going behind an answer has been done.
     pub(crate) async fn at_rest(&self) {
         let swept = async {
-            while !self.node.read(|state| state.tables().sweeps.is_empty()) {
+            while !self.node.read(|state| {
+                state.tables().sweeps.is_empty() && state.indexes().erasures_open.is_empty()
+            }) {
                 tokio::task::yield_now().await;
             }
         };

@@ -188,6 +188,36 @@ fn the_verifier_finds_what_the_ledger_holds() {
 }
 
 #[test]
+fn an_erased_attachment_gives_its_space_back() {
+    use std::os::unix::fs::MetadataExt;
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { segment_bytes: 4 << 20, tail_bytes_max: 1 << 20 };
+    let disk = || OsDisk::existing(directory.path()).unwrap();
+    let ledger = Segment::open(disk(), options.clone()).unwrap();
+    let mut dice = Dice(3);
+    let mut drafts = dice.drafts(1);
+    let sealed = concordat::ledger::Sealed { salt: [7; 16], bytes: vec![9; 1 << 20].into() };
+    drafts[0].sealed = Some(sealed);
+    ledger.append_blocking(drafts).unwrap();
+    let head = ledger.head();
+    let blocks = || -> u64 {
+        let files = fs::read_dir(directory.path()).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().blocks()).sum()
+    };
+    let before = blocks();
+    ledger.erase_blocking(&[Position::FIRST]).unwrap();
+    // A file system without holes keeps the space; the bytes are gone either way.
+    let after = blocks();
+    assert!(after == before || after + 2 * 1_000 < before, "{before} blocks, then {after}");
+    drop(ledger);
+    let ledger = Segment::open(disk(), options).unwrap();
+    assert_eq!(ledger.head(), head);
+    assert_eq!(ledger.attached(Position::FIRST), Ok(Some(Attached::Erased)));
+    drop(ledger);
+    assert_eq!(verify(&disk(), &mut |_, _| Ok(())).map(|report| report.erased), Ok(1));
+}
+
+#[test]
 fn the_verifier_may_run_while_entries_are_appended_and_erased() {
     let directory = tempfile::tempdir().unwrap();
     let disk = OsDisk::create(directory.path()).unwrap();

@@ -364,7 +364,7 @@ async fn a_next_version_is_previewed_replaces_the_one_in_force_and_is_told_to_ev
     let told = |page: &pb::ListNoticesResponse| -> Vec<(u64, pb::AgreementEvent)> {
         let event = |notice: &pb::Notice| match &notice.about {
             Some(pb::notice::About::Agreement(about)) => (notice.number, about.event()),
-            None => (notice.number, pb::AgreementEvent::Unspecified),
+            Some(_) | None => (notice.number, pb::AgreementEvent::Unspecified),
         };
         page.notices.iter().map(event).collect()
     };

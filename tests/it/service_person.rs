@@ -24,7 +24,8 @@ pub(crate) async fn partners(served: &Served) -> (Party, Party) {
 
 /// Makes the person known to a party, and gives the party's own name.
 pub(crate) async fn client(served: &Served, party: &Party, local_id: &str) -> String {
-    let identifiers = ledger::Identifiers { local_id: local_id.to_owned(), scn: String::new() };
+    let identifiers =
+        ledger::Identifiers { local_id: local_id.to_owned(), scn: String::new(), person: None };
     let request = pb::AddClientRequest {
         context: context(),
         request_id: served.request_id(),
@@ -330,7 +331,7 @@ async fn a_claim_is_confirmed_by_who_publishes_and_hidden_from_others() {
 /// One person, whom every agency knows by the same candidate number.
 async fn client_by_scn(served: &Served, party: &Party) -> String {
     let scn = "123456785".to_owned();
-    let identifiers = ledger::Identifiers { local_id: String::new(), scn };
+    let identifiers = ledger::Identifiers { local_id: String::new(), scn, person: None };
     let request = pb::AddClientRequest {
         context: context(),
         request_id: served.request_id(),

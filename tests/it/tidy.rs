@@ -39,6 +39,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("cedar_policy", &["src/machine/access"]),
     ("clap", &["src/cli", "src/config"]),
     ("governor", &["src/service"]),
+    ("minijinja", &["src/cli"]),
 ];
 
 /// Where purity is held.

@@ -15,7 +15,9 @@ use crate::{
 };
 
 mod calls;
+mod cases;
 mod consents;
+mod emergencies;
 mod worlds;
 
 use calls::{Call, Pool};

@@ -178,6 +178,9 @@ legal_power = "post-16-education-2013-s20"
 gate = "none"
 # none, or confirmed: only clients in the recipient's confirmed caseload.
 caseload = "none"
+# named_actor = true: nothing leaves to a system that acts by itself, only to a named member of staff.
+# emergency = { categories = ["child-at-risk"], offices = ["duty-social-worker"] }: nothing leaves but under emergency
+# access; such a flow waits for no consent and no caseload, and names the fewest groups that such an emergency needs.
 # Whether records published before the activation flow too.
 backfill = true
 # uk-gdpr, or law-enforcement for the police under DPA 2018 Part 3; what crosses between them names a gateway.
@@ -222,6 +225,8 @@ dpia_at = "2025-05-12"
 # When the agreement is reviewed next, and after how many months again.
 review_at = "2027-05-31"
 review_months = 12
+# goes-on, or flows-stop until another version is active, when that date has come.
+at_review = "goes-on"
 # flows-stop, or safeguarding-goes-on for 90 days.
 at_expiry = "flows-stop"
 # The party to which the partnership reports, and after how many months again.

@@ -311,8 +311,10 @@ impl Script {
     fn enter(&mut self, number: u32) -> Result<(), CliError> {
         let client = Digest::of_concatenation(&[b"client", &number.to_be_bytes()]).first_half();
         let client = Bytes::copy_from_slice(&client);
-        let added =
-            self.act(&name(0), Kind::AddClient(pb::AddClient { client: client.clone() }))?;
+        let added = self.act(
+            &name(0),
+            Kind::AddClient(pb::AddClient { client: client.clone(), key: Bytes::new() }),
+        )?;
         let Receipt::Answer(Remembered::Client(alias)) = added else {
             return Err(problem("a client has no name".to_owned()));
         };
@@ -322,6 +324,7 @@ impl Script {
             client,
             agency: name(0),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            epoch: Bytes::new(),
         });
         let open = Self::own(open);
         let _opened = self.apply(open)?;

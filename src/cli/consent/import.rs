@@ -318,7 +318,8 @@ impl Line {
                 return Err(CliError::new(Exit::Invalid, "said: write `yes` or `no`"));
             }
         };
-        let person = ledger::Identifiers { local_id: find("local-id"), scn: find("scn") };
+        let person =
+            ledger::Identifiers { local_id: find("local-id"), scn: find("scn"), person: None };
         if find("client").is_empty() && person == ledger::Identifiers::default() {
             let what = "client: name the person by `client`, `local-id` or `scn`";
             return Err(CliError::new(Exit::Invalid, what));

@@ -16,12 +16,19 @@ use crate::{
         output::{Output, words},
         time,
     },
-    ledger::{Entry, Fault, checkpoint::Checkpoint, disk::OsDisk, leaf, tree::Tree, verify},
+    ledger::{
+        Entry, Fault, checkpoint::Checkpoint, disk::OsDisk, leaf, segment::Attached, tree::Tree,
+        verify,
+    },
     machine::{
         self, Effect, Outcome, State,
         command::{Kind, Parsed, exchange::ExchangeCommand},
     },
-    model::{digest::Digest, id::LedgerId, order::TreeSize},
+    model::{
+        digest::Digest,
+        id::LedgerId,
+        order::{Position, TreeSize},
+    },
 };
 
 /// A verification.
@@ -50,14 +57,15 @@ impl Verify {
         };
         let disk = OsDisk::existing(&path).map_err(|cause| CliError::file(&path, &cause))?;
         let mut reading = Reading::new(decide, kept.as_deref().and_then(size_of));
-        let report =
-            verify::verify(&disk, &mut |entry, _| reading.take(entry)).map_err(|fault| {
+        let report = verify::verify(&disk, &mut |entry, attached| reading.take(entry, attached))
+            .map_err(|fault| {
                 let mut error = CliError::from(fault);
                 if error.exit == Exit::Unavailable {
                     error.exit = Exit::Invalid;
                 }
                 error
             })?;
+        reading.hold_erased()?;
         if let Some(note) = &kept {
             reading.continues(note)?;
         }
@@ -96,6 +104,8 @@ struct Reading {
     attestations: u64,
     checked: u64,
     refused: u64,
+    /// The entries whose attachments are missing.
+    erased: Vec<Position>,
 }
 
 impl Reading {
@@ -109,11 +119,15 @@ impl Reading {
             attestations: 0,
             checked: 0,
             refused: 0,
+            erased: Vec::new(),
         }
     }
 
-    fn take(&mut self, entry: &Entry) -> Result<(), Fault> {
+    fn take(&mut self, entry: &Entry, attached: &Attached) -> Result<(), Fault> {
         self.grow(entry);
+        if *attached == Attached::Erased {
+            self.erased.push(entry.position);
+        }
         let parsed = Parsed::from_bytes(&entry.command);
         let command = match &parsed {
             Parsed::Command(command) => Some(&**command),
@@ -135,7 +149,10 @@ impl Reading {
             | Kind::Record(_)
             | Kind::Subscription(_)
             | Kind::Recall(_)
-            | Kind::Dispute(_) => None,
+            | Kind::Dispute(_)
+            | Kind::Case(_)
+            | Kind::Erasure(_)
+            | Kind::Emergency(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange
@@ -155,6 +172,19 @@ impl Reading {
         }
         self.count(&applied.outcome, attests);
         Ok(())
+    }
+
+    /// Holds that an applied erasure names every attachment that is missing, if commands were decided.
+    fn hold_erased(&self) -> Result<(), CliError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        match self.erased.iter().find(|position| !state.is_removed(**position)) {
+            None => Ok(()),
+            Some(position) => Err(CliError::new(
+                Exit::Other,
+                format!("the attachment of entry {position} is missing"),
+            )
+            .because("no erasure names it, so it was destroyed by somebody or something else")),
+        }
     }
 
     fn count(&mut self, outcome: &Outcome, attests: bool) {

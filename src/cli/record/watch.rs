@@ -212,7 +212,7 @@ async fn drain(mut heard: Streaming<pb::SubscribeResponse>) -> Result<(), CliErr
 }
 
 /// A recall in words; it is listed until it is answered.
-pub(super) fn recalled(recall: &pb::Recall) -> String {
+pub(crate) fn recalled(recall: &pb::Recall) -> String {
     let pb::Recall { name, record, client, .. } = recall;
     let asked = if recall.reason() == RecallReason::Corrected {
         "was corrected"

@@ -261,6 +261,11 @@ impl DiskFile for ForgetfulFile {
         met
     }
 
+    fn give_back(&self, offset: u64, length: u64) -> io::Result<()> {
+        // The model counts bytes of files: what is given back stays counted and reads as zeros.
+        self.write_at(&vec![0; place(length)?], offset)
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut model = lock(&self.model);
         let met = model.meet(Trouble::SyncFails);

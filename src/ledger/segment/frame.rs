@@ -16,7 +16,7 @@
 //! segment's stamp, which nobody outside can know, and a frame's covers its position: no content can be taken for
 //! structure. They do not cover attachments, which have their own, so that an attachment can be overwritten where it
 //! lies. An erased one is all [`ERASED`] bytes, its mark first; not zeros, so that it is never taken for a write that
-//! was lost.
+//! was lost. Whole pages behind its mark may be zeros: their space was given back.
 
 use bytes::Bytes;
 

@@ -84,7 +84,11 @@ pub(super) fn load<D: Disk>(disk: &D, index: &mut Index<D>) -> Result<End<D::Fil
     Ok(end)
 }
 
-/// Overwrites attachments where they lie, durably: first their marks, then all the rest of them.
+/// The unit in which a file system gives space back, in bytes.
+const PAGE_BYTES: usize = 4_096;
+
+/// Overwrites attachments where they lie, durably: first their marks, then all the rest of them. Then the whole pages
+/// inside them are given back to the disk, which is no part of the erasure: a crash before it only costs the space.
 pub(super) fn erase(file: &impl DiskFile, attachments: &[Range<usize>]) -> io::Result<()> {
     for attachment in attachments {
         file.write_at(&[ERASED; MARK_BYTES], offset(attachment.start))?;
@@ -93,7 +97,19 @@ pub(super) fn erase(file: &impl DiskFile, attachments: &[Range<usize>]) -> io::R
     for attachment in attachments {
         file.write_at(&vec![ERASED; attachment.len()], offset(attachment.start))?;
     }
-    file.sync()
+    file.sync()?;
+    let pages: Vec<_> = attachments.iter().filter_map(whole_pages).collect();
+    for pages in &pages {
+        file.give_back(offset(pages.start), offset(pages.len()))?;
+    }
+    if pages.is_empty() { Ok(()) } else { file.sync() }
+}
+
+/// The whole pages of an attachment after its mark.
+fn whole_pages(attachment: &Range<usize>) -> Option<Range<usize>> {
+    let start = attachment.start.saturating_add(MARK_BYTES).next_multiple_of(PAGE_BYTES);
+    let end = attachment.end / PAGE_BYTES * PAGE_BYTES;
+    (start < end).then_some(start..end)
 }
 
 /// Makes what was read durable, removes its torn end, and finishes its erasures.

@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::frame::{
-    self, Attached, ERASED, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header, Stamp,
+    self, Attached, ERASED, Frame, GROUP_BYTES, GROUP_END, GroupHeader, HEADER_BYTES, Header,
+    MARK_BYTES, Stamp,
 };
 use crate::{
     ledger::{Fault, leaf},
@@ -123,7 +124,10 @@ fn decode_group(stamp: &Stamp, group: GroupHeader, whole: &[u8]) -> Option<Vec<F
         let half_erased = match (&attached, frame.attachment) {
             (Attached::Erased, Some(start)) => {
                 let block = offset.checked_add(start)?..next;
-                let unfinished = whole.get(block.clone())?.iter().any(|byte| *byte != ERASED);
+                let (mark, rest) = whole.get(block.clone())?.split_at_checked(MARK_BYTES)?;
+                // Pages that were given back to the disk read as zeros.
+                let unfinished = mark.iter().any(|byte| *byte != ERASED)
+                    || rest.iter().any(|byte| *byte != ERASED && *byte != 0);
                 unfinished.then_some(block)
             }
             (Attached::Never | Attached::Present(_) | Attached::Erased, _) => None,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 
 use crate::{
-    machine::command::{code, digest, malformed, name, names, optional_code},
+    machine::command::{code, digest, emergency::codes, malformed, name, names, optional_code},
     model::{
         digest::Digest,
         id::{AgencyId, AgreementId, FlowId, GroupName, LedgerId, RecordTypeName},
@@ -161,6 +161,17 @@ pub struct Flow {
     pub necessity: Option<Digest>,
     /// The digest of the reasons for relying on consent.
     pub consent_reason: Option<Digest>,
+    /// What makes it a flow for emergencies alone.
+    pub emergency: Option<EmergencyTerms>,
+}
+
+/// What makes a flow one for emergencies alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmergencyTerms {
+    /// In which kinds of emergency (`EmergencyCategory`).
+    pub categories: BTreeSet<i32>,
+    /// To which offices (`EmergencyOffice`).
+    pub offices: BTreeSet<i32>,
 }
 
 /// The digest of a text of an agreement. See `concordat.ledger.v1.AgreementTexts`.
@@ -265,6 +276,7 @@ impl TryFrom<pb::Flow> for Flow {
             owner,
             necessity_digest,
             consent_reason_digest,
+            emergency,
         } = message;
         Ok(Self {
             id: name(&flow, "flow")?,
@@ -286,6 +298,19 @@ impl TryFrom<pb::Flow> for Flow {
             owner: optional_name(&owner, "owner")?,
             necessity: optional_digest(&necessity_digest, "necessity_digest")?,
             consent_reason: optional_digest(&consent_reason_digest, "consent_reason_digest")?,
+            emergency: emergency.map(EmergencyTerms::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<pb::EmergencyTerms> for EmergencyTerms {
+    type Error = Violation;
+
+    fn try_from(message: pb::EmergencyTerms) -> Result<Self, Violation> {
+        let pb::EmergencyTerms { categories, offices } = message;
+        Ok(Self {
+            categories: codes::<pb::EmergencyCategory>(&categories, 1, "emergency.categories")?,
+            offices: codes::<pb::EmergencyOffice>(&offices, 1, "emergency.offices")?,
         })
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     machine::command::name,
     model::{
-        id::{AgencyId, AliasId, ClientId},
+        id::{AgencyId, AliasId, ClientId, KeyId},
         violation::Violation,
     },
     pb::ledger::v1 as pb,
@@ -18,6 +18,8 @@ pub enum ClientCommand {
     Add {
         /// The client, new or known.
         client: ClientId,
+        /// The data key that seals the identifiers, if it is told.
+        key: Option<KeyId>,
     },
     /// Claims a client for the caseload of the agency that asks.
     OpenCaseload {
@@ -46,9 +48,10 @@ fn alias(bytes: &Bytes) -> Result<AliasId, Violation> {
 
 impl ClientCommand {
     pub(super) fn add(message: pb::AddClient) -> Result<Self, Violation> {
-        let pb::AddClient { client } = message;
+        let pb::AddClient { client, key } = message;
         let client = ClientId::from_slice(&client).map_err(|v| v.inside("client"))?;
-        Ok(Self::Add { client })
+        let key = (!key.is_empty()).then(|| KeyId::from_slice(&key)).transpose();
+        Ok(Self::Add { client, key: key.map_err(|v| v.inside("key"))? })
     }
 
     pub(super) fn open_caseload(message: pb::OpenCaseload) -> Result<Self, Violation> {

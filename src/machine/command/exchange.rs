@@ -4,7 +4,7 @@ use crate::{
     machine::command::{code, digest, malformed, name},
     model::{
         digest::Digest,
-        id::{AgencyId, ClientId, GroupName, KeyId, LedgerId, RecordTypeName},
+        id::{AgencyId, ClientId, EpochName, GroupName, KeyId, LedgerId, RecordTypeName},
         limit,
         order::Position,
         violation::Violation,
@@ -51,6 +51,8 @@ pub enum ExchangeCommand {
         agency: Option<AgencyId>,
         /// What is disposed of together.
         class: pb::DisposalClass,
+        /// The epoch that wraps it, if it is told.
+        epoch: Option<EpochName>,
     },
     /// Lets time pass.
     Tick,
@@ -105,7 +107,7 @@ impl ExchangeCommand {
     }
 
     pub(super) fn open_key(message: pb::OpenKey) -> Result<Self, Violation> {
-        let pb::OpenKey { key, client, agency, disposal_class } = message;
+        let pb::OpenKey { key, client, agency, disposal_class, epoch } = message;
         Ok(Self::OpenKey {
             key: KeyId::from_slice(&key).map_err(|v| v.inside("key"))?,
             client: (!client.is_empty())
@@ -114,6 +116,10 @@ impl ExchangeCommand {
                 .map_err(|v| v.inside("client"))?,
             agency: (!agency.is_empty()).then(|| name(&agency, "agency")).transpose()?,
             class: code(disposal_class, "disposal_class")?,
+            epoch: (!epoch.is_empty())
+                .then(|| EpochName::from_slice(&epoch))
+                .transpose()
+                .map_err(|v| v.inside("epoch"))?,
         })
     }
 

@@ -111,9 +111,13 @@ impl RecordCommand {
 
     pub(super) fn open(message: pb::OpenRecord) -> Result<Self, Violation> {
         let pb::OpenRecord { record, reason, grants } = message;
+        let reason = code(reason, "reason")?;
+        if reason == pb::ReadReason::Emergency {
+            return Err(malformed("reason", "emergency access has commands of its own"));
+        }
         Ok(Self::Open(Open {
             record: RecordId::from_slice(&record).map_err(|v| v.inside("record"))?,
-            reason: code(reason, "reason")?,
+            reason,
             grants: Grant::all(grants)?,
         }))
     }

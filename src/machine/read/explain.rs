@@ -101,6 +101,8 @@ pub enum Withheld {
     PurposeDiffers,
     /// A party has suspended its flows.
     FlowsSuspended,
+    /// A case of the publisher's restricts the client's records.
+    Restricted,
     /// Published before the activation, without backfill.
     NotBackfilled,
     /// The recipient's claim to the client is not confirmed.
@@ -121,7 +123,7 @@ pub enum Withheld {
     ConsentContested,
     /// Policies of the publisher's forbid it, or one could not be evaluated.
     PublisherPolicy(Vec<PolicyId>),
-    /// A policy of the recipient's forbids it.
+    /// A policy of the recipient's forbids it, or a case of the recipient's restricts it.
     RecipientPolicy,
 }
 
@@ -258,6 +260,11 @@ fn assuming(
     for (consent, row) in state.consents_of(question.client) {
         small.put_consent(consent, row.clone());
     }
+    for controller in [question.publisher, question.recipient] {
+        for (case, row) in state.restricting(question.client, controller) {
+            small.put_case(case, row.clone());
+        }
+    }
     let claim = (question.recipient, question.client);
     if let Some(case) = state.tables().caseload.get(&claim) {
         small.tables.caseload.put(&mut small.journal, claim, case.clone());
@@ -306,6 +313,7 @@ fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
         Reason::AgencyNotInForce => Withheld::AgencySuspended,
         Reason::FlowSuspended => Withheld::FlowsSuspended,
         Reason::PurposeDiffers => Withheld::PurposeDiffers,
+        Reason::Restricted => Withheld::Restricted,
         Reason::BeforeActivation => Withheld::NotBackfilled,
         Reason::NotInCaseload => Withheld::CaseloadNotConfirmed,
         Reason::ConsentMissing => Withheld::ConsentMissing,
@@ -316,8 +324,8 @@ fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
         Reason::ConsentInReview => Withheld::ConsentInReview,
         Reason::ConsentContested => Withheld::ConsentContested,
         Reason::PublisherPolicy(policies) => Withheld::PublisherPolicy(policies.clone()),
-        // Which of the recipient's policies it is, is the recipient's affair.
-        Reason::RecipientPolicy(_) => Withheld::RecipientPolicy,
+        // Which of the recipient's policies it is, or that a person asked the recipient, is the recipient's affair.
+        Reason::RecipientPolicy(_) | Reason::RecipientRestricts => Withheld::RecipientPolicy,
         Reason::PolicyUnreadable => Withheld::PublisherPolicy(Vec::new()),
     }
 }

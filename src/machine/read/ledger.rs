@@ -4,17 +4,27 @@ use crate::{
     machine::{
         Command,
         command::{
-            Actor, Kind, agency::AgencyCommand, agreement::AgreementCommand, client::ClientCommand,
-            consent::ConsentCommand, dispute::DisputeCommand, policy::PolicyCommand,
-            recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            Actor, Kind,
+            agency::AgencyCommand,
+            agreement::AgreementCommand,
+            case::CaseCommand,
+            client::ClientCommand,
+            consent::ConsentCommand,
+            dispute::DisputeCommand,
+            emergency::{EmergencyCommand, Read},
+            erasure::{ErasureCommand, Scope},
+            policy::PolicyCommand,
+            recall::RecallCommand,
+            record::RecordCommand,
+            subscription::SubscriptionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
         state::{State, client::AliasKind, record::RecordType},
     },
     model::id::{
-        AgencyId, AgreementId, AliasId, ConsentId, DisputeId, PolicyId, RecallId, RecordId,
-        SubscriptionId,
+        AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
+        HoldId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
     },
 };
 
@@ -35,6 +45,14 @@ pub enum Resource {
     Recall(RecallId),
     /// A dispute.
     Dispute(DisputeId),
+    /// A case.
+    Case(CaseId),
+    /// An erasure.
+    Erasure(ErasureId),
+    /// A legal hold.
+    Hold(HoldId),
+    /// Emergency access.
+    Emergency(EmergencyId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -83,7 +101,7 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             vec![Resource::Policy(own.clone(), policy.clone())]
         }
         Kind::Client(kind) => match kind {
-            ClientCommand::Add { client } => {
+            ClientCommand::Add { client, .. } => {
                 let alias = state.alias(number, *client, AliasKind::Own);
                 alias.map(Resource::Client).into_iter().collect()
             }
@@ -113,7 +131,66 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             }
             DisputeCommand::Answer { dispute, .. } => vec![Resource::Dispute(*dispute)],
         },
+        Kind::Case(kind) => of_case(state, (own, command.request_id), kind),
+        Kind::Erasure(kind) => of_erasure(state, (own, command.request_id), kind),
+        Kind::Emergency(kind) => match kind {
+            EmergencyCommand::Open(_) => {
+                let asked = (own.as_str(), command.request_id);
+                let digest = derived_from("concordat.emergency.v1", state, asked);
+                vec![Resource::Emergency(EmergencyId::derived(&digest))]
+            }
+            EmergencyCommand::Read(Read { emergency, .. })
+            | EmergencyCommand::Review { emergency, .. } => vec![Resource::Emergency(*emergency)],
+            EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
+        },
         Kind::Exchange(_) => Vec::new(),
+    }
+}
+
+fn of_case(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &CaseCommand,
+) -> Vec<Resource> {
+    match command {
+        CaseCommand::Open(open) => {
+            let asked = (own.as_str(), request);
+            let id = CaseId::derived(&derived_from("concordat.case.v1", state, asked));
+            [Resource::Case(id)].into_iter().chain(open.client.map(Resource::Client)).collect()
+        }
+        CaseCommand::HoldBack { case, record, .. } => {
+            vec![Resource::Case(*case), Resource::Record(*record)]
+        }
+        CaseCommand::Decide(decide) => vec![Resource::Case(decide.case)],
+        CaseCommand::Advance { case, .. } | CaseCommand::Report { case, .. } => {
+            vec![Resource::Case(*case)]
+        }
+    }
+}
+
+fn of_erasure(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &ErasureCommand,
+) -> Vec<Resource> {
+    let of = |domain: &str| derived_from(domain, state, (own.as_str(), request));
+    let covered = |scope: &Scope| match scope {
+        Scope::Client(alias) => Resource::Client(*alias),
+        Scope::Record(record) => Resource::Record(*record),
+    };
+    match command {
+        ErasureCommand::Erase { scope, .. } => {
+            let id = ErasureId::derived(&of("concordat.erasure.v1"));
+            vec![Resource::Erasure(id), covered(scope)]
+        }
+        ErasureCommand::PlaceHold { scope, .. } => {
+            vec![Resource::Hold(HoldId::derived(&of("concordat.hold.v1"))), covered(scope)]
+        }
+        ErasureCommand::LiftHold { hold } => vec![Resource::Hold(*hold)],
+        // The node's own.
+        ErasureCommand::Rewrap { .. }
+        | ErasureCommand::Complete { .. }
+        | ErasureCommand::Dispose { .. } => Vec::new(),
     }
 }
 
@@ -133,7 +210,10 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => return Vec::new(),
+        | Kind::Dispute(_)
+        | Kind::Case(_)
+        | Kind::Erasure(_)
+        | Kind::Emergency(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

@@ -4,9 +4,9 @@
 
 use crate::{
     machine::{
-        access::{self, Decision, Question},
+        access::{Decision, Question},
         command::subscription::Source,
-        rules::{recall, record::record_id, release::offered},
+        rules::{named, recall, record::record_id, release::offered},
         state::{
             State,
             agency::AgencyNumber,
@@ -97,7 +97,8 @@ fn line(
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
     let question = Question { groups: offered.groups, ..question };
-    line.grants = grants(state, row, &access::decide(state, &question), offered.groups);
+    let decision = named::decide(state, &question, subscription.unattended);
+    line.grants = grants(state, row, &decision, offered.groups);
     let lives = !line.grants.is_empty();
     Some((line, lives))
 }
@@ -107,14 +108,14 @@ pub fn grants_to_open(
     state: &State,
     record: RecordId,
     reader: AgencyNumber,
-    purpose: pb::Purpose,
+    (purpose, unattended): (pb::Purpose, bool),
     now: UnixMillis,
 ) -> Vec<pb::Grant> {
     let Some(row) = state.record(record).filter(|row| row.publisher != reader) else {
         return Vec::new();
     };
     let question = Question::about(row, reader, i32::from(purpose), now);
-    grants(state, row, &access::decide(state, &question), row.groups)
+    grants(state, row, &named::decide(state, &question, unattended), row.groups)
 }
 
 fn grants(state: &State, row: &RecordRow, decision: &Decision, wanted: Groups) -> Vec<pb::Grant> {
@@ -141,6 +142,8 @@ pub struct Found {
     pub record: RecordId,
     /// The key and client of the record that the same request published before.
     pub before: Option<(KeyId, ClientId)>,
+    /// Whether that record was erased since.
+    pub erased: bool,
     /// Whether an active agreement has the agency publish this type.
     pub flows: bool,
 }
@@ -153,12 +156,14 @@ pub fn found(
     record_type: &RecordTypeName,
 ) -> Found {
     let record = record_id(state, agency.as_str(), request);
-    let before = state.record(record).map(|row| (row.key, row.client));
+    let row = state.record(record);
+    let before = row.map(|row| (row.key, row.client));
+    let erased = row.is_some_and(|row| state.erased(row.first).is_some());
     let flows = state
         .agency_number(agency)
         .zip(state.type_number(record_type))
         .is_some_and(|(number, of)| state.recipients_of(number, of).next().is_some());
-    Found { record, before, flows }
+    Found { record, before, erased, flows }
 }
 
 /// A client of an agency whose records are sealed already.

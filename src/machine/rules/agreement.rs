@@ -37,7 +37,7 @@ use crate::{
         limit,
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1::{AgreementContent, AtExpiry, LawfulBasis, SuspendReason},
+    pb::ledger::v1::{AgreementContent, AtExpiry, AtReview, LawfulBasis, SuspendReason},
 };
 
 pub mod gap;
@@ -344,6 +344,9 @@ fn drafted(
         expires_at: wanted.expires_at,
         safeguarding_goes_on: wanted.terms.at_expiry == AtExpiry::SafeguardingGoesOn,
         review_at: wanted.terms.review_at,
+        retention: content::retention(state, wanted),
+        review_stops: wanted.terms.at_review == AtReview::FlowsStop,
+        reporting_body: wanted.terms.reporting_body.as_ref().and_then(|id| state.agency_number(id)),
         deadlines_told: 0,
         approvals: BTreeSet::new(),
         approvers: BTreeMap::new(),

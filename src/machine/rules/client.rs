@@ -38,7 +38,13 @@ pub(in crate::machine) fn decide(
 ) -> Result<Change, Refusal> {
     let caller = context.agency()?;
     match command {
-        ClientCommand::Add { client } => add(state, context, caller, *client),
+        ClientCommand::Add { client, key } => {
+            // What is sealed with a key that was destroyed could never be read.
+            if key.is_some_and(|key| !state.tables.keys.contains(&key)) {
+                return Err(Refusal::NotAvailable);
+            }
+            add(state, context, caller, *client)
+        }
         ClientCommand::OpenCaseload { client } => {
             let client = state.own_client(caller, *client).ok_or(Refusal::NotAvailable)?;
             if state.tables.caseload.contains(&(caller, client)) {

@@ -23,6 +23,7 @@ use crate::{
             agency::AgencyNumber,
             agreement::Flow,
             consent::{ActRow, Consent, Holder, Withdrawal},
+            notice::{About, Notice},
             record::{Groups, TypeNumber},
         },
         sweep,
@@ -109,6 +110,11 @@ pub(in crate::machine) fn perform(
             Receipt::Answer(Remembered::Consent(id))
         }
         Change::Withdraw { id, row, recall } => {
+            let by = context.agency().unwrap_or(row.recorder);
+            if by != row.recorder {
+                let about = About::ConsentWithdrawn { consent: id, by };
+                state.notify(row.recorder, Notice { at: context.now, about });
+            }
             let client = row.client;
             state.put_consent(id, (*row).clone());
             sweep::narrow(state, effects);

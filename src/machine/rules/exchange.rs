@@ -1,5 +1,7 @@
 //! The exchange itself: its beginning, rules, record types, data keys, time and attestations.
 
+use std::collections::BTreeSet;
+
 use crate::{
     machine::{
         apply::{Context, Effect, Who},
@@ -7,6 +9,7 @@ use crate::{
         outcome::{Receipt, Refusal},
         state::{
             Chain, SCHEMA, State,
+            erasure::UNTOLD,
             record::{KeyRow, RecordType, TypeNumber},
         },
         sweep,
@@ -23,7 +26,7 @@ pub(in crate::machine) enum Change {
     Genesis(Box<Chain>),
     Rules(u32),
     Type(TypeNumber, RecordType),
-    Key(KeyId, KeyRow),
+    Key(KeyId, Box<KeyRow>),
     Time,
     Sweep,
     Attested { diverged: bool },
@@ -54,18 +57,32 @@ pub(in crate::machine) fn decide(
             context.operator()?;
             register(state, name, *version, groups)
         }
-        ExchangeCommand::OpenKey { key, client, agency, class } => {
+        ExchangeCommand::OpenKey { key, client, agency, class, epoch } => {
             context.node()?;
             let agency = match agency {
                 Some(id) => Some(state.agency_number(id).ok_or(Refusal::AgencyUnknown)?),
                 None => None,
             };
             let class = i32::from(*class);
-            if state.key_for(*client, agency, class).is_some() || state.tables.keys.contains(key) {
+            let epoch = epoch.unwrap_or(UNTOLD);
+            let known = state.tables.keys.contains(key)
+                || state.tables.destroyed_keys.contains(key)
+                || state.key_for(*client, agency, class).is_some();
+            // INVARIANT (doomed): nothing new is wrapped under an epoch that an erasure is about to destroy.
+            if known || state.doomed_epochs().contains(&epoch) {
                 return Err(Refusal::NothingToDo);
             }
             let position = context.position;
-            Ok(Change::Key(*key, KeyRow { client: *client, agency, class, position }))
+            let row = KeyRow {
+                client: *client,
+                agency,
+                class,
+                position,
+                place: 0,
+                opened: position,
+                epochs: BTreeSet::from([epoch]),
+            };
+            Ok(Change::Key(*key, Box::new(row)))
         }
         ExchangeCommand::Tick => {
             context.node()?;
@@ -102,7 +119,7 @@ pub(in crate::machine) fn perform(
         Change::Genesis(chain) => state.chain = *chain,
         Change::Rules(version) => state.chain.rules_version = version,
         Change::Type(number, row) => state.put_record_type(number, row),
-        Change::Key(id, row) => state.put_key(id, row),
+        Change::Key(id, row) => state.put_key(id, *row),
         Change::Time | Change::Attested { diverged: false } => {}
         Change::Sweep => sweep::step(state, effects),
         Change::Attested { diverged: true } => effects.push(Effect::Diverged),

@@ -37,6 +37,9 @@ use crate::{
 /// From how many recipients one entry recalls; each may change a few rows for every subscription it has.
 const RECALLS_PER_STEP: usize = 32;
 
+/// The recalls of how many records begin with the entry that takes them away; those of more begin with sweeps.
+const RECORDS_AT_ONCE: usize = 8;
+
 /// What is decided about a recall.
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
@@ -45,13 +48,16 @@ pub(in crate::machine) enum Change {
     Acknowledge { id: RecallId, row: Box<Recall> },
 }
 
+/// From whom a record is recalled; `None` for every recipient.
+type Recipients = Option<BTreeSet<AgencyNumber>>;
+
 /// What is recalled of one record, and from whom.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Issue {
     /// The record, by its first version.
     first: RecordId,
     /// Only from these; `None` for every recipient.
-    recipients: Option<BTreeSet<AgencyNumber>>,
+    recipients: Recipients,
     /// Only these groups; `None` for all.
     groups: Option<Groups>,
     /// Why (`RecallReason`).
@@ -67,6 +73,7 @@ pub(in crate::machine) fn decide(
         RecallCommand::Retract { record, reason } => {
             let caller = context.agency()?;
             let row = state.record(*record).filter(|row| row.publisher == caller);
+            let row = row.filter(|row| state.erased(row.first).is_none());
             let row = row.ok_or(Refusal::NotAvailable)?;
             if state.retraction(row.first).is_some() {
                 return Err(Refusal::RecordRetracted);
@@ -176,6 +183,32 @@ pub(in crate::machine) fn withdrawn(
     begin(state, context, issues, effects);
 }
 
+/// Asks whoever was sent any of these records, or those named of them, to stop using what it has.
+pub(in crate::machine) fn erased(
+    state: &mut State,
+    context: &Context,
+    (records, reason): (Vec<(RecordId, Recipients)>, RecallReason),
+    effects: &mut Vec<Effect>,
+) {
+    let at_once = records.len() <= RECORDS_AT_ONCE;
+    let issues = records.into_iter().map(|(first, recipients)| Issue {
+        first,
+        recipients,
+        groups: None,
+        reason: i32::from(reason),
+    });
+    let issues: Vec<_> = issues.collect();
+    if at_once {
+        begin(state, context, issues, effects);
+        return;
+    }
+    for issue in issues {
+        if state.disclosures_of(issue.first).next().is_some() {
+            sweep::push(state, Sweep::Recall { issue, after: None }, effects);
+        }
+    }
+}
+
 /// Whether a recall about a client is still to be put before an agency, or still to be issued to it.
 pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: ClientId) -> bool {
     state.has_waiting_recall(agency, client)
@@ -186,7 +219,7 @@ pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: Cli
                     && issue.concerns(agency)
                     && state.tables.disclosures.contains(&(issue.first, agency))
             }
-            Sweep::Offer { .. } | Sweep::Drop(_) => false,
+            Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) => false,
         })
 }
 

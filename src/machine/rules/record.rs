@@ -56,6 +56,9 @@ pub(in crate::machine) fn decide(
     let agency = state.agency(publisher).ok_or(Refusal::AgencyUnknown)?;
     let id = record_id(state, agency.id.as_str(), context.request_id);
     if let Some(row) = state.record(id) {
+        if state.erased(row.first).is_some() {
+            return Err(Refusal::RequestErased);
+        }
         if row.content_mac != publish.content_mac {
             return Err(Refusal::RequestIdReused);
         }
@@ -147,6 +150,9 @@ fn successor(
     }
     if row.client != client {
         return Err(Refusal::ClientDiffers);
+    }
+    if state.erased(row.first).is_some() {
+        return Err(Refusal::NotAvailable);
     }
     if state.retraction(row.first).is_some() {
         return Err(Refusal::RecordRetracted);

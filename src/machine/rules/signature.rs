@@ -41,7 +41,10 @@ pub(in crate::machine) fn verify(
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => None,
+        | Kind::Dispute(_)
+        | Kind::Case(_)
+        | Kind::Erasure(_)
+        | Kind::Emergency(_) => None,
     };
     let keys = brought.as_ref().or(agency.keys.as_ref()).ok_or(Refusal::AgencyNotEnrolled)?;
     let statement = command.signed.statement(state.ledger(), &agency.id, command.request_id);

@@ -10,7 +10,7 @@ use crate::{
         apply::{Context, Effect},
         command::subscription::SubscriptionCommand,
         outcome::{Receipt, Refusal},
-        rules::{CLIENT_PURPOSES, recall},
+        rules::{CLIENT_PURPOSES, named, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -101,6 +101,7 @@ pub(in crate::machine) fn perform(
                 row.replays = replays;
                 row.seeks = row.seeks.saturating_add(1);
             });
+            attend(state, context, number, effects);
             effects.push(Effect::Wake(number));
         }
         Change::NotSent(number, deliveries) => {
@@ -120,6 +121,25 @@ pub(in crate::machine) fn perform(
         }
     }
     Receipt::DONE
+}
+
+/// Notes who reads from now on. What waited for a person is offered when one comes.
+fn attend(
+    state: &mut State,
+    context: &Context,
+    number: SubscriptionNumber,
+    effects: &mut Vec<Effect>,
+) {
+    let Some(row) = state.subscription(number) else { return };
+    let (before, agency) = (row.unattended, row.agency);
+    if before == context.unattended {
+        return;
+    }
+    let subscriptions = &mut state.tables.subscriptions;
+    subscriptions.change(&mut state.journal, &number, |row| row.unattended = context.unattended);
+    if before && named::concerns(state, agency) {
+        sweep::offer_subscription(state, number, effects);
+    }
 }
 
 fn create(
@@ -147,6 +167,7 @@ fn create(
         settled: 0,
         replays: Vec::new(),
         seeks: 0,
+        unattended: context.unattended,
         removed: false,
         created_at: context.now,
         acknowledged: 0,

@@ -49,6 +49,12 @@ pub struct Agreement {
     pub safeguarding_goes_on: bool,
     /// When it is to be reviewed.
     pub review_at: Option<UnixMillis>,
+    /// For how many months its recipients keep records of a type, and what happens then (`Disposal`).
+    pub retention: Vec<(TypeNumber, u32, i32)>,
+    /// Whether its flows stop when that date comes.
+    pub review_stops: bool,
+    /// The party to which the partnership reports.
+    pub reporting_body: Option<AgencyNumber>,
     /// How many of its deadlines have been told, in their order.
     pub deadlines_told: u32,
     /// The parties that approved the version.
@@ -124,8 +130,21 @@ pub struct Flow {
     pub statistics_only: bool,
     /// Whether it serves the protection of somebody.
     pub safeguarding: bool,
+    /// Whether only a named member of staff may read what leaves by it.
+    pub named_actor: bool,
+    /// What makes it a flow for emergencies alone.
+    pub emergency: Option<Emergency>,
     /// What it took over from the version before: a recipient, groups, and since when these flowed to it.
     pub since: Vec<(AgencyNumber, Groups, Position)>,
+}
+
+/// In which emergencies, and to which offices, a flow releases anything.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Emergency {
+    /// `EmergencyCategory`.
+    pub categories: BTreeSet<i32>,
+    /// `EmergencyOffice`.
+    pub offices: BTreeSet<i32>,
 }
 
 /// What falls due in the life of a version in force.
@@ -151,8 +170,15 @@ impl Agreement {
         taken.map(|(_, _, position)| *position).min().unwrap_or(self.activated)
     }
 
-    /// When a flow ends by itself.
+    /// When a flow ends by itself, or stops because the agreement was not reviewed.
     pub fn flow_until(&self, flow: &Flow) -> UnixMillis {
+        let ends = self.flow_ends(flow);
+        let graver = self.safeguarding_goes_on && flow.safeguarding;
+        let review = self.review_at.filter(|_| self.review_stops && !graver);
+        review.map_or(ends, |review| ends.min(review))
+    }
+
+    fn flow_ends(&self, flow: &Flow) -> UnixMillis {
         if self.safeguarding_goes_on && flow.safeguarding {
             self.expires_at.plus(SAFEGUARDING_MS)
         } else {
@@ -160,9 +186,9 @@ impl Agreement {
         }
     }
 
-    /// When the last flow ends by itself.
+    /// When the last flow ends by itself: until then another version may replace this one.
     pub fn until(&self) -> UnixMillis {
-        self.flows.iter().map(|flow| self.flow_until(flow)).max().unwrap_or(self.expires_at)
+        self.flows.iter().map(|flow| self.flow_ends(flow)).max().unwrap_or(self.expires_at)
     }
 
     /// Everything that falls due, in its order.
@@ -225,6 +251,18 @@ impl State {
             .map(|(id, place)| (id, *place))
     }
 
+    /// The flows for emergencies of active agreements that name an agency as a recipient, in the order of their names.
+    pub(in crate::machine) fn emergency_flows(
+        &self,
+        recipient: AgencyNumber,
+    ) -> impl Iterator<Item = (&AgreementId, &Agreement, u16, &Flow)> {
+        let flows = self.indexes.emergency_flows.get(&recipient);
+        flows.into_iter().flatten().filter_map(|(id, place)| {
+            let agreement = self.tables.agreements.get(id)?;
+            Some((id, agreement, *place, agreement.flows.get(usize::from(*place))?))
+        })
+    }
+
     /// The agencies to which a publisher has a flow of a type in an active agreement.
     pub(in crate::machine) fn recipients_of(
         &self,
@@ -253,6 +291,12 @@ impl State {
             }
         }
         self.indexes.flows.retain(|_, by_recipient| !by_recipient.is_empty());
+        for (recipient, flow) in emergency_keys(id, old) {
+            if let Some(keys) = self.indexes.emergency_flows.get_mut(&recipient) {
+                let _removed = keys.remove(&flow);
+            }
+        }
+        self.indexes.emergency_flows.retain(|_, keys| !keys.is_empty());
         if let Some((at, _)) = old.next_deadline() {
             let _removed = self.indexes.agreement_deadlines.remove(&(at, id.clone()));
         }
@@ -264,6 +308,9 @@ impl State {
             for (from, to, flow) in flow_keys(id, agreement) {
                 let by_recipient = self.indexes.flows.entry(from).or_default();
                 by_recipient.entry(to).or_default().insert(flow);
+            }
+            for (recipient, flow) in emergency_keys(id, agreement) {
+                self.indexes.emergency_flows.entry(recipient).or_default().insert(flow);
             }
             if let Some((at, _)) = agreement.next_deadline() {
                 self.indexes.agreement_deadlines.insert((at, id.clone()));
@@ -285,9 +332,23 @@ type FlowKey = ((AgencyNumber, TypeNumber), AgencyNumber, (AgreementId, u16));
 fn flow_keys(id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
     (0_u16..)
         .zip(&agreement.flows)
+        // INVARIANT (emergency): what is for emergencies alone is not in the index that every other decision reads.
+        .filter(|(_, flow)| flow.emergency.is_none())
         .flat_map(|(place, flow)| {
             let from = (flow.publisher, flow.record_type);
             flow.recipients.iter().map(move |to| (from, *to, (id.clone(), place)))
         })
+        .collect()
+}
+
+/// The flows for emergencies by recipient.
+fn emergency_keys(
+    id: &AgreementId,
+    agreement: &Agreement,
+) -> Vec<(AgencyNumber, (AgreementId, u16))> {
+    (0_u16..)
+        .zip(&agreement.flows)
+        .filter(|(_, flow)| flow.emergency.is_some())
+        .flat_map(|(place, flow)| flow.recipients.iter().map(move |to| (*to, (id.clone(), place))))
         .collect()
 }

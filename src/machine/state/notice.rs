@@ -7,8 +7,15 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
-    machine::{State, state::agency::AgencyNumber},
-    model::{id::AgreementId, limit, order::UnixMillis},
+    machine::{
+        State,
+        state::{agency::AgencyNumber, case::Task},
+    },
+    model::{
+        id::{AgreementId, AliasId, CaseId, ClientId, ConsentId, EmergencyId, RecordId},
+        limit,
+        order::UnixMillis,
+    },
 };
 
 /// One notice.
@@ -34,6 +41,110 @@ pub enum About {
         /// What happened.
         event: AgreementEvent,
     },
+    /// A case of the reader's own.
+    Case {
+        /// The case.
+        case: CaseId,
+        /// `CaseKind`.
+        kind: i32,
+        /// What happened.
+        event: CaseEvent,
+    },
+    /// An incident under an agreement of the reader's, which another party answers for.
+    Incident {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The party that answers for it.
+        by: AgencyNumber,
+        /// What happened.
+        event: IncidentEvent,
+        /// `IncidentKind`.
+        kind: i32,
+        /// `Severity`.
+        severity: i32,
+        /// How many people it may concern; 0 if that is not known.
+        affected_count: u32,
+    },
+    /// Records that the reader was sent are restricted at their publisher, or are no more.
+    Restriction {
+        /// The client, by the reader's name.
+        client: AliasId,
+        /// The publisher.
+        by: AgencyNumber,
+        /// What happened.
+        event: RestrictionEvent,
+    },
+    /// Emergency access.
+    Emergency {
+        /// Which; none where it was refused.
+        emergency: Option<EmergencyId>,
+        /// The agency that used it, or asked for it.
+        by: AgencyNumber,
+        /// What happened.
+        event: EmergencyEvent,
+        /// Whom it is about, if the reader's own records were reached.
+        client: Option<ClientId>,
+    },
+    /// A record of the reader's was opened by another agency.
+    Reading {
+        /// Which, by its first version.
+        record: RecordId,
+        /// Who opened it.
+        reader: AgencyNumber,
+        /// The day of ledger time, in days since the epoch.
+        day: u32,
+        /// Why (`ReadReason`).
+        reason: i32,
+    },
+    /// A consent that the reader recorded was withdrawn by another agency.
+    ConsentWithdrawn {
+        /// Which.
+        consent: ConsentId,
+        /// The agency that lodged the withdrawal.
+        by: AgencyNumber,
+    },
+}
+
+/// What happened to a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum CaseEvent {
+    /// Something was not done in time.
+    Overdue(Task),
+}
+
+/// What happened to another party's incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum IncidentEvent {
+    /// It arose.
+    Opened,
+    /// It was dealt with.
+    Closed,
+}
+
+/// What a publisher decided about what it had sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RestrictionEvent {
+    /// It is restricted.
+    Restricted,
+    /// It is restricted no more.
+    Lifted,
+}
+
+/// What happened to emergency access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum EmergencyEvent {
+    /// It was opened, and reaches records.
+    Opened,
+    /// It was opened, and found nobody.
+    Missed,
+    /// It was reviewed (`EmergencyFinding`).
+    Reviewed(i32),
+    /// It was not reviewed by its date.
+    ReviewOverdue,
+    /// The agency gets no more of it until it is reviewed.
+    Barred,
+    /// It was asked for and refused (`EmergencyRefusal`).
+    Refused(i32),
 }
 
 /// What happened to a version of an agreement.

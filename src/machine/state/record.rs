@@ -8,7 +8,10 @@ use crate::{
     machine::{State, state::agency::AgencyNumber},
     model::{
         digest::Digest,
-        id::{AgreementId, ClientId, FlowId, GroupName, KeyId, RecordId, RecordTypeName},
+        id::{
+            AgreementId, AliasId, ClientId, EpochName, FlowId, GroupName, KeyId, RecordId,
+            RecordTypeName,
+        },
         order::{Position, UnixMillis},
     },
 };
@@ -158,6 +161,12 @@ pub struct KeyRow {
     pub class: i32,
     /// The entry whose attachment holds the wrapped key.
     pub position: Position,
+    /// Its place among the parts of that attachment.
+    pub place: u32,
+    /// The entry that opened it.
+    pub opened: Position,
+    /// The epochs that wrap it: one, but for a moment. An empty one: it was not told.
+    pub epochs: BTreeSet<EpochName>,
 }
 
 /// What one recipient was sent of one record.
@@ -185,8 +194,27 @@ pub struct DisclosureRow {
     pub at: UnixMillis,
     /// For what, the last time (`Purpose`).
     pub purpose: i32,
-    /// On which flows, the last time.
-    pub flows: Vec<(AgreementId, u32, FlowId)>,
+    /// The recipient's name for the client, the last time.
+    pub alias: AliasId,
+    /// On which flows each group was released, the last time; no group stands in two of them.
+    pub grounds: Vec<DisclosedOn>,
+}
+
+/// A flow on which groups were released.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DisclosedOn {
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// Its version.
+    pub version: u32,
+    /// The flow.
+    pub flow: FlowId,
+    /// The groups.
+    pub groups: Groups,
+    /// For what (`Purpose`).
+    pub purpose: i32,
+    /// When.
+    pub at: UnixMillis,
 }
 
 impl DisclosureRow {
@@ -250,6 +278,7 @@ impl State {
         } else {
             let journal = &mut self.journal;
             self.tables.records.change(journal, &row.first, |first| first.latest = id);
+            self.indexes.later_versions.insert((row.first, id));
         }
         self.tables.records.put(&mut self.journal, id, row);
     }
@@ -262,8 +291,42 @@ impl State {
 
     /// Puts a data key and keeps the indexes with it.
     pub(in crate::machine) fn put_key(&mut self, id: KeyId, row: KeyRow) {
+        self.unindex_key(id);
         self.indexes.key_of.insert((row.client, row.agency, row.class), id);
+        self.indexes.keys_by_epoch.extend(row.epochs.iter().map(|epoch| (*epoch, id)));
         self.tables.keys.put(&mut self.journal, id, row);
+    }
+
+    /// Removes a data key and keeps the indexes with it.
+    pub(in crate::machine) fn remove_key(&mut self, id: KeyId) -> Option<KeyRow> {
+        self.unindex_key(id);
+        self.tables.keys.remove(&mut self.journal, &id)
+    }
+
+    fn unindex_key(&mut self, id: KeyId) {
+        let Some(row) = self.tables.keys.get(&id) else { return };
+        let _key = self.indexes.key_of.remove(&(row.client, row.agency, row.class));
+        for epoch in &row.epochs {
+            let _wrapped = self.indexes.keys_by_epoch.remove(&(*epoch, id));
+        }
+    }
+
+    /// Every version of the record that `first` names, the first one first.
+    pub fn versions_of(&self, first: RecordId) -> impl Iterator<Item = RecordId> {
+        let later =
+            (first, RecordId::from_bytes([0; 16]))..=(first, RecordId::from_bytes([u8::MAX; 16]));
+        let later = self.indexes.later_versions.range(later).map(|(_, version)| *version);
+        std::iter::once(first).chain(later)
+    }
+
+    /// Takes a record out of the indexes by which records are found.
+    pub(in crate::machine) fn unindex_record(&mut self, first: RecordId) {
+        let Some(row) = self.tables.records.get(&first) else { return };
+        if let Some(of_client) = self.indexes.records_by_client.get_mut(&row.client) {
+            of_client.retain(|record| *record != first);
+        }
+        let key = (row.publisher, row.record_type, first);
+        let _removed = self.indexes.records_by_publisher.remove(&key);
     }
 
     fn index_record(&mut self, id: RecordId, row: &RecordRow) {
@@ -293,6 +356,11 @@ impl State {
         for (id, client, publisher, record_type) in firsts {
             self.index_first(id, (client, publisher, record_type));
         }
+        let later = self.tables.records.iter().filter(|(id, row)| row.first != **id);
+        self.indexes.later_versions = later.map(|(id, row)| (row.first, *id)).collect();
+        let keys = self.tables.keys.iter();
+        self.indexes.keys_by_epoch =
+            keys.flat_map(|(id, row)| row.epochs.iter().map(|epoch| (*epoch, *id))).collect();
         self.indexes.type_numbers =
             self.tables.types.iter().map(|(number, row)| (row.name.clone(), *number)).collect();
         self.indexes.key_of = self

@@ -53,6 +53,8 @@ pub struct Subscription {
     pub replays: Vec<(u64, u64)>,
     /// How often its place was moved: a reader that began before it was must begin anew.
     pub seeks: u64,
+    /// Whether a system reads it by itself; of a person's word, the last time its place was moved.
+    pub unattended: bool,
     /// Whether it was removed; its rows then go step by step.
     pub removed: bool,
     /// When it was created.

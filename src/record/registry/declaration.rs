@@ -18,6 +18,7 @@ use crate::{
     record::{
         registry::{DeclarationFault, FieldGroup, RecordField},
         shape::{CodeWindow, Codes, Dated, Holds, Shape, ShapedField},
+        third_party::ThirdParty,
         wire::WireType,
     },
 };
@@ -32,6 +33,7 @@ pub(super) struct Declared {
     pub(super) fields: Vec<RecordField>,
     pub(super) shape: Shape,
     pub(super) descriptor: MessageDescriptor,
+    pub(super) third_party: ThirdParty,
 }
 
 /// The options of `options.proto`.
@@ -42,6 +44,7 @@ struct Options {
     names_group: ExtensionDescriptor,
     valid_on: ExtensionDescriptor,
     validity: ExtensionDescriptor,
+    third_party: ExtensionDescriptor,
 }
 
 /// Every record type that the pool declares.
@@ -58,6 +61,7 @@ pub(super) fn read_all(pool: &DescriptorPool) -> Result<Vec<Declared>, Declarati
         names_group: option("names_group")?,
         valid_on: option("valid_on")?,
         validity: option("validity")?,
+        third_party: option("third_party")?,
     };
     pool.all_messages()
         .filter(|message| message.options().has_extension(&options.record_type))
@@ -83,6 +87,7 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
             name: text(group, "name").parse().map_err(|_| fault("a group has no name"))?,
             special_category: flag(group, "special_category"),
             restricted: flag(group, "restricted"),
+            third_party: flag(group, "third_party"),
         });
     }
     let names: BTreeSet<_> = groups.iter().map(FieldGroup::name).collect();
@@ -100,7 +105,36 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
     }
     let shape =
         read_shape(&descriptor, options).ok_or_else(|| fault("a code's validity names no date"))?;
-    Ok(Declared { name, version, code_lists: code_lists.into(), groups, fields, shape, descriptor })
+    let third_party = read_third_party(&descriptor, options, &|field| {
+        let group = fields.iter().find(|known| known.number() == field.number());
+        groups
+            .iter()
+            .any(|known| known.third_party() && group.is_some_and(|g| g.group() == known.name()))
+    });
+    let code_lists = code_lists.into();
+    Ok(Declared { name, version, code_lists, groups, fields, shape, descriptor, third_party })
+}
+
+/// Which fields of a message, and of the messages in it, are about somebody else; those that `whole` names are whole.
+fn read_third_party(
+    message: &MessageDescriptor,
+    options: &Options,
+    whole: &dyn Fn(&FieldDescriptor) -> bool,
+) -> ThirdParty {
+    let flagged = |field: &FieldDescriptor| {
+        field.options().get_extension(&options.third_party).as_bool() == Some(true)
+    };
+    let fields = message.fields().filter_map(|field| {
+        let kind = field.kind();
+        let inner = kind.as_message().map(|inner| read_third_party(inner, options, &|_| false));
+        let of_field = if flagged(&field) || whole(&field) {
+            ThirdParty::Whole
+        } else {
+            inner.filter(|inner| *inner != ThirdParty::NONE)?
+        };
+        Some((field.number(), of_field))
+    });
+    ThirdParty::Fields(fields.collect())
 }
 
 /// The shape of a message and of the messages in it, which are a tree. `None` if a code's validity names no date.

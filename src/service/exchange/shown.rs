@@ -20,7 +20,10 @@ pub(super) struct Line {
 }
 
 /// The record that a reader gets.
-pub(super) fn record(node: &Node, outgoing: Outgoing) -> Result<(Released, Record), Fault> {
+pub(in crate::service) fn record(
+    node: &Node,
+    outgoing: Outgoing,
+) -> Result<(Released, Record), Fault> {
     node.read(|state| shown(state, outgoing)).ok_or_else(incomplete)
 }
 

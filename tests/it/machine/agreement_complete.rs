@@ -82,6 +82,15 @@ const OPEN: &[(Edit, Gap, &str)] = &[
         Gap::ConsentReasonMissing,
         "flows[1].consent_reason_digest",
     ),
+    (
+        |c| {
+            let (categories, offices) = (vec![1], vec![1]);
+            first_flow(c).caseload = i32::from(pb::CaseloadRule::Confirmed);
+            first_flow(c).emergency = Some(pb::EmergencyTerms { categories, offices });
+        },
+        Gap::EmergencyFlowUnfit,
+        "flows[0].emergency",
+    ),
     (|c| first_flow(c).regime = 0, Gap::RegimeMissing, "flows[0].regime"),
     (
         |c| terms(c).operator_terms_digest.clear(),

@@ -43,10 +43,12 @@ pub(super) fn told(world: &World, agency: &str) -> Vec<(u32, AgreementEvent, Opt
     let page = read::notice::list(&world.state, viewer(world, agency), 0, usize::MAX);
     page.rows
         .iter()
-        .map(|view| {
-            let About::Agreement { version, by, event, .. } = &view.notice.about;
+        .filter_map(|view| {
+            let About::Agreement { version, by, event, .. } = &view.notice.about else {
+                return None;
+            };
             let by = by.and_then(|by| world.state.agency(by)).map(|row| row.id.to_string());
-            (*version, *event, by)
+            Some((*version, *event, by))
         })
         .collect()
 }

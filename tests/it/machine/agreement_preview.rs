@@ -22,6 +22,7 @@ fn publish(world: &mut World, clients: std::ops::Range<u8>) {
             client: client(number).as_bytes().to_vec().into(),
             agency: "council".to_owned(),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            ..pb::OpenKey::default()
         };
         world.apply(By::Node, Kind::OpenKey(open)).unwrap();
         let record = pb::PublishRecord {

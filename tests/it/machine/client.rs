@@ -38,7 +38,10 @@ fn end(world: &mut World, by: &str, alias: AliasId, agency: &str) -> Outcome {
 }
 
 fn add(number: u8) -> Kind {
-    Kind::AddClient(pb::AddClient { client: client(number).as_bytes().to_vec().into() })
+    Kind::AddClient(pb::AddClient {
+        client: client(number).as_bytes().to_vec().into(),
+        ..pb::AddClient::default()
+    })
 }
 
 fn confirmed(world: &World, agency: &str) -> bool {

@@ -48,6 +48,7 @@ impl Sharing {
             client: client(1).as_bytes().to_vec().into(),
             agency: "council".to_owned(),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            ..pb::OpenKey::default()
         };
         sharing.world.apply(By::Node, Kind::OpenKey(open)).unwrap();
         for name in RECIPIENTS {

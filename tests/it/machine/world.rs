@@ -307,7 +307,8 @@ impl World {
 
     /// Makes a client known to an agency; its alias there.
     pub(crate) fn add_client(&mut self, agency: &str, client: ClientId) -> AliasId {
-        let add = pb::AddClient { client: client.as_bytes().to_vec().into() };
+        let add =
+            pb::AddClient { client: client.as_bytes().to_vec().into(), ..pb::AddClient::default() };
         alias_of(self.apply(agency, Kind::AddClient(add)))
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct History {
     keys: u8,
     records: Vec<Vec<u8>>,
     consents: Vec<Vec<u8>>,
+    cases: Vec<Vec<u8>>,
     stands: (u32, Vec<u8>),
 }
 
@@ -58,6 +59,7 @@ pub(crate) fn history(seed: u64, steps: u64) -> History {
         keys: 0,
         records: Vec::new(),
         consents: Vec::new(),
+        cases: Vec::new(),
         stands: (1, vec![0; 32]),
     };
     for name in ["college", "charity"] {
@@ -122,13 +124,14 @@ impl History {
             Ok(Receipt::Answer(Remembered::Agreement { version, content_hash })) => {
                 self.stands = (version, content_hash.as_bytes().to_vec());
             }
+            Ok(Receipt::Answer(Remembered::Case(id))) => self.cases.push(id.as_bytes().to_vec()),
             Ok(Receipt::Published { record, .. }) => self.records.push(record.as_bytes().to_vec()),
             _ => {}
         }
     }
 
     fn step(&mut self) {
-        match self.dice.below(24) {
+        match self.dice.below(25) {
             0..=3 => self.publish(),
             4..=7 => self.release(),
             8..=9 => self.consent(),
@@ -140,7 +143,66 @@ impl History {
             19 => self.again(),
             20 => self.wait(),
             21 => self.recall(),
+            22 => self.rights(),
+            23 => self.erase(),
             _ => self.own(),
+        }
+    }
+
+    /// An erasure, a hold, what the node states of the work, or a disposal.
+    fn erase(&mut self) {
+        let records = self.records.clone();
+        let record: bytes::Bytes = self.one_of(&records).into();
+        let by = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        let state = &self.world.state;
+        let holds: Vec<_> =
+            state.tables().holds.iter().map(|(id, _)| id.as_bytes().to_vec()).collect();
+        let open = state.indexes().erasures_open.iter().next().copied();
+        let epochs = open.and_then(|id| state.erasure(id)).map(|row| row.epochs.clone());
+        let epochs: Vec<bytes::Bytes> =
+            epochs.iter().flatten().map(|epoch| epoch.as_bytes().to_vec().into()).collect();
+        let keys = state.tables().keys.iter().take(64);
+        let keys = keys.map(|(id, _)| id.as_bytes().to_vec().into()).collect();
+        match self.dice.below(8) {
+            0 => {
+                let client = bytes::Bytes::new();
+                let erase = pb::EraseRecords { client, record, ground: 1 };
+                self.act(by, Kind::EraseRecords(erase));
+            }
+            1 => {
+                let alias = self.aliases.last().map(|(_, alias)| alias.clone());
+                let client = alias.unwrap_or_default().into();
+                let record = bytes::Bytes::new();
+                let erase = pb::EraseRecords { client, record, ground: 3 };
+                self.act("council", Kind::EraseRecords(erase));
+            }
+            2 => {
+                let client = bytes::Bytes::new();
+                let place = pb::PlaceHold { client, record, ground: 5 };
+                self.act(by, Kind::PlaceHold(place));
+            }
+            3 => {
+                let hold = self.one_of(&holds).into();
+                self.act(by, Kind::LiftHold(pb::LiftHold { hold }));
+            }
+            4 | 5 => {
+                let epoch = vec![100 + u8::try_from(self.dice.below(100)).unwrap(); 16].into();
+                let kind = Kind::RewrapKeys(pb::RewrapKeys { epoch, keys });
+                let _outcome = self.world.apply(By::Node, kind);
+            }
+            6 => {
+                let erasure = open.map_or_else(Vec::new, |id| id.as_bytes().to_vec()).into();
+                let kind = Kind::CompleteErasure(pb::CompleteErasure { erasure, epochs });
+                let _outcome = self.world.apply(By::Node, kind);
+            }
+            _ => {
+                let dispose = pb::DisposeOverdue {
+                    publisher: "council".to_owned(),
+                    record_type: LEAVER_FORM.to_owned(),
+                    records: vec![record],
+                };
+                let _outcome = self.world.apply(By::Node, Kind::DisposeOverdue(dispose));
+            }
         }
     }
 
@@ -180,6 +242,53 @@ impl History {
         }
     }
 
+    /// A right exercised, a step, a decision, something held back, or a report.
+    fn rights(&mut self) {
+        let by = AGENCIES[usize::try_from(self.dice.below(3)).unwrap()];
+        let cases = self.cases.clone();
+        let case: bytes::Bytes = self.one_of(&cases).into();
+        let code = |dice: &mut Dice, below| i32::try_from(1 + dice.below(below)).unwrap();
+        match self.dice.below(8) {
+            0..=2 => {
+                let requester =
+                    Some(pb::Requester { relation: 1, identity: 1, ..Default::default() });
+                let open = pb::OpenCase {
+                    kind: code(&mut self.dice, 3),
+                    client: self.alias(by).into(),
+                    requester,
+                    ..pb::OpenCase::default()
+                };
+                self.act(by, Kind::OpenCase(open));
+            }
+            3 => {
+                let step = code(&mut self.dice, 8);
+                let extension_reason = i32::from(step == i32::from(pb::CaseStep::Extended));
+                self.act(by, Kind::AdvanceCase(pb::AdvanceCase { case, step, extension_reason }));
+            }
+            4..=5 => {
+                let measure = pb::Measure { kind: code(&mut self.dice, 3), ..Default::default() };
+                let ground = i32::from(measure.kind == i32::from(pb::MeasureKind::Continue));
+                let decide = pb::DecideCase {
+                    case,
+                    measures: vec![pb::Measure { ground, ..measure }],
+                    outcome: i32::try_from(self.dice.below(3)).unwrap(),
+                    person_told: true,
+                };
+                self.act(by, Kind::DecideCase(decide));
+            }
+            6 => {
+                let records = self.records.clone();
+                let record = self.one_of(&records).into();
+                let groups = if self.dice.below(2) == 0 { self.groups() } else { Vec::new() };
+                self.act(by, Kind::HoldBack(pb::HoldBack { case, record, groups, exemption: 2 }));
+            }
+            _ => {
+                let after = bytes::Bytes::new();
+                self.act(by, Kind::MakeReport(pb::MakeReport { case, after }));
+            }
+        }
+    }
+
     fn wait(&mut self) {
         let millis = match self.dice.below(4) {
             0 => self.dice.below(40 * DAY_MS),
@@ -213,7 +322,8 @@ impl History {
         let name = if self.dice.below(8) == 0 { self.pick(&AGENCIES) } else { "council" };
         let number = u8::try_from(self.dice.below(4)).unwrap();
         let id = client(number);
-        let add = pb::AddClient { client: id.as_bytes().to_vec().into() };
+        let add =
+            pb::AddClient { client: id.as_bytes().to_vec().into(), ..pb::AddClient::default() };
         let name = AGENCIES.into_iter().find(|known| *known == name).unwrap();
         self.act(name, Kind::AddClient(add));
         let alias = self.aliases.last().map_or_else(|| vec![0; 16], |(_, alias)| alias.clone());
@@ -229,6 +339,7 @@ impl History {
                 client: id.as_bytes().to_vec().into(),
                 agency: name.to_owned(),
                 disposal_class: class,
+                ..pb::OpenKey::default()
             };
             let _outcome = self.world.apply(By::Node, Kind::OpenKey(open));
             key

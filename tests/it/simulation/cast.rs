@@ -232,7 +232,11 @@ pub(crate) fn content(agreement: &str, now_ms: u64, expires_at_ms: u64) -> pb::A
 
 /// How a publisher names a client: by an id of its own and the Scottish Candidate Number that all share.
 pub(crate) fn identifiers(name: &str, client: u64) -> pb::Identifiers {
-    pb::Identifiers { local_id: format!("{name}-{client}"), scn: format!("9{client:08}") }
+    pb::Identifiers {
+        local_id: format!("{name}-{client}"),
+        scn: format!("9{client:08}"),
+        person: None,
+    }
 }
 
 /// A record with the given groups whose content tells it apart.

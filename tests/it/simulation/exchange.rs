@@ -91,6 +91,11 @@ impl Exchange {
         self.keyring.path().join("keyring")
     }
 
+    /// The bytes of the keyring's file.
+    pub(crate) fn keyring_file(&self) -> Vec<u8> {
+        std::fs::read(self.keyring_path()).unwrap()
+    }
+
     /// The disk as it is.
     pub(crate) fn disk(&self) -> ForgetfulDisk {
         self.disk.borrow().clone()

@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::{consents, worlds::World};
+use super::{cases, consents, emergencies, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -60,7 +60,18 @@ impl Pool {
     /// Takes the names out of what alder heard.
     pub(super) fn learn(&mut self, found: &[String]) {
         for text in found {
-            let known = ["records/", "clients/", "consents/", "holders/", "recalls/", "disputes/"];
+            let known = [
+                "records/",
+                "clients/",
+                "consents/",
+                "holders/",
+                "recalls/",
+                "disputes/",
+                "cases/",
+                "emergencies/",
+                "erasures/",
+                "holds/",
+            ];
             if known.iter().any(|collection| text.starts_with(collection)) {
                 self.own.push_back(text.clone());
             } else if 60 < text.len() && !text.contains(' ') {
@@ -148,8 +159,11 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         57..=68 => consents::next(dice, pool, world),
         69..=78 => policies(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
-        85..=88 => recalls(dice, pool),
-        89..=90 => lists(dice),
+        85..=86 => recalls(dice, pool),
+        87 => disposals(dice, pool, world),
+        88 => cases::next(dice, pool),
+        89 => emergencies::next(dice, pool, world),
+        90 => lists(dice),
         91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
             None => lists(dice),
@@ -307,7 +321,8 @@ fn clients(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
                 (false, 0) => String::new(),
                 (false, _) => format!("IC-{}", 12 + dice.below(8)),
             };
-            let identifiers = Some(ledger::Identifiers { local_id, scn: scn(number) });
+            let identifiers =
+                Some(ledger::Identifiers { local_id, scn: scn(number), person: None });
             let request =
                 pb::AddClientRequest { context: context(), request_id, identifiers, validate_only };
             of("CaseloadService/AddClient", &request)
@@ -428,6 +443,53 @@ fn disputes(dice: &mut Dice, pool: &mut Pool, (request_id, validate_only): (Stri
                 page_token: String::new(),
             };
             of("DisputeService/ListDisputes", &request)
+        }
+    }
+}
+
+fn disposals(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
+    let (context, request_id) = (context(), pool.request(dice));
+    let validate_only = dice.below(4) == 0;
+    let (client, record) = if dice.below(2) == 0 {
+        (pool.bytes(dice, "clients"), Bytes::new())
+    } else {
+        (Bytes::new(), pool.bytes(dice, "records"))
+    };
+    let (page_size, page_token) = (0, String::new());
+    match dice.below(8) {
+        0 | 1 => {
+            let erase = ledger::EraseRecords { client, record, ground: 3 };
+            let signature = world.signature(&request_id, &Kind::EraseRecords(erase.clone()));
+            let erase = Some(erase);
+            let request =
+                pb::EraseRecordsRequest { context, request_id, erase, signature, validate_only };
+            of("DisposalService/EraseRecords", &request)
+        }
+        2 => {
+            let place = Some(ledger::PlaceHold { client, record, ground: 5 });
+            let request = pb::PlaceHoldRequest { context, request_id, place, validate_only };
+            of("DisposalService/PlaceHold", &request)
+        }
+        3 | 4 => {
+            let lift = ledger::LiftHold { hold: pool.bytes(dice, "holds") };
+            let signature = world.signature(&request_id, &Kind::LiftHold(lift.clone()));
+            let lift = Some(lift);
+            let request =
+                pb::LiftHoldRequest { context, request_id, lift, signature, validate_only };
+            of("DisposalService/LiftHold", &request)
+        }
+        5 => {
+            let request = pb::GetErasureRequest { context, name: pool.name(dice, "erasures") };
+            of("DisposalService/GetErasure", &request)
+        }
+        6 => {
+            let request =
+                pb::ListErasuresRequest { context, in_progress_only: false, page_size, page_token };
+            of("DisposalService/ListErasures", &request)
+        }
+        _ => {
+            let request = pb::ListHoldsRequest { context, lifted_too: true, page_size, page_token };
+            of("DisposalService/ListHolds", &request)
         }
     }
 }

@@ -26,7 +26,10 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 use tonic::Status;
 
-use super::calls::{Call, Pool, scn};
+use super::{
+    calls::{Call, Pool, scn},
+    cases,
+};
 use crate::{
     harness::{
         Agency, Exchange, LEAVER_FORM, Setup, alias, by_consent, by_duty, context, draft, form,
@@ -71,6 +74,12 @@ impl World {
             by_duty("duty", &alder, &[&skills]),
             by_consent("consented", &alder, &[&birch]),
             served,
+            ledger::Flow {
+                basis: i32::from(ledger::LawfulBasis::VitalInterests),
+                gate: i32::from(ledger::Gate::None),
+                emergency: Some(ledger::EmergencyTerms { categories: vec![2], offices: vec![1] }),
+                ..by_consent("emergencies", &cedar, &[&alder])
+            },
         ];
         exchange.agree("leavers", &[&alder, &skills, &birch, &cedar], flows).await;
         let flows = vec![by_consent("inbound", &pine, &[&alder])];
@@ -80,6 +89,9 @@ impl World {
             by_consent("elsewhere-asked", &pine, &[&birch]),
         ];
         exchange.agree("elsewhere", &[&pine, &skills, &birch], flows).await;
+        let until_ms = crate::harness::NOW.plus(300 * crate::harness::DAY_MS).millis();
+        let authorise = ledger::AuthoriseEmergency { offices: vec![1], until_ms };
+        alder.submit(Kind::AuthoriseEmergency(authorise)).await.unwrap();
         for agency in [&alder, &skills, &birch] {
             agency.subscribe_to("leavers").await;
         }
@@ -138,6 +150,10 @@ impl World {
             let mut paged = DynamicMessage::decode(call.method.input(), key.1.clone()).unwrap();
             paged.set_field_by_name("page_token", prost_reflect::Value::String(token));
             messages = vec![paged.encode_to_vec().into()];
+        }
+        if call.path.contains("Disposal") {
+            // How far an erasure has come is a matter of time.
+            self.exchange.at_rest().await;
         }
         let answers = raw::call(&self.alder.channel, &call.path, messages).await?;
         if let Some(answer) = answers.first() {
@@ -280,7 +296,18 @@ impl World {
         self.hidden += 1;
         let number = u32::try_from(self.hidden).unwrap();
         let (pine, birch) = (&self.shadow_pine, &self.shadow_birch);
-        match dice.below(9) {
+        match dice.below(10) {
+            8 => {
+                // Somebody else answers for the very people about whom alder asks.
+                if let Some((id, client, _)) = self.records.last() {
+                    for kind in [ledger::CaseKind::Objection, ledger::CaseKind::Access] {
+                        let open = cases::about(kind, alias(client).as_bytes());
+                        let case = pine.submit(Kind::OpenCase(open)).await;
+                        pool.foreign.extend(cases::name_of(&case));
+                        cases::report(pine, &case, id.as_bytes()).await;
+                    }
+                }
+            }
             0..=2 => {
                 // Pine takes two of these for one client now and then, and alder does not.
                 let number = number % 40;
@@ -390,7 +417,8 @@ async fn add_client(agency: &Agency, scn: &str) -> AliasId {
         request_id: agency.request_id(),
         signature: None,
     };
-    let identifiers = ledger::Identifiers { local_id: String::new(), scn: scn.to_owned() };
+    let identifiers =
+        ledger::Identifiers { local_id: String::new(), scn: scn.to_owned(), person: None };
     let added = agency.node.add_client(&asked, &identifiers).await.unwrap();
     let Ok(Receipt::Answer(Remembered::Client(alias))) = added else {
         unreachable!("not a client: {added:?}");

@@ -33,8 +33,11 @@ impl Desk {
         local_id: &str,
         scn: &str,
     ) -> Result<AliasId, CliError> {
-        let identifiers =
-            ledger::Identifiers { local_id: local_id.to_owned(), scn: scn.to_owned() };
+        let identifiers = ledger::Identifiers {
+            local_id: local_id.to_owned(),
+            scn: scn.to_owned(),
+            person: None,
+        };
         let request = pb::AddClientRequest {
             context: self.context(Purpose::SchoolLeaverTransition),
             request_id: self.session.new_request(),

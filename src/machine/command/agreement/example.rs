@@ -125,6 +125,7 @@ fn terms(content: &pb::AgreementContent, now: UnixMillis) -> pb::Terms {
             owner: lead,
             review_at_ms,
         }],
+        at_review: i32::from(pb::AtReview::Unspecified),
         memorandum: String::new(),
     }
 }

@@ -65,6 +65,8 @@ pub struct Terms {
     pub indicators: Vec<Indicator>,
     /// The memorandum of which the agreement is part.
     pub memorandum: Option<AgreementId>,
+    /// What happens when the review is due.
+    pub at_review: pb::AtReview,
 }
 
 /// How long recipients keep records of one type.
@@ -137,6 +139,7 @@ impl TryFrom<pb::Terms> for Terms {
             termination,
             indicators,
             memorandum,
+            at_review,
         } = message;
         Ok(Self {
             processing: optional_digest(&operator_terms_digest, "operator_terms_digest")?,
@@ -165,6 +168,7 @@ impl TryFrom<pb::Terms> for Terms {
             termination: optional_code(termination, "termination")?,
             indicators: each(indicators, "indicators")?,
             memorandum: optional_name(&memorandum, "memorandum")?,
+            at_review: optional_code(at_review, "at_review")?,
         })
     }
 }

@@ -92,6 +92,7 @@ fn change(
     let carried = |row: &Agreement| {
         let flows = row.flows.iter().filter(|flow| {
             !flow.statistics_only
+                && flow.emergency.is_none()
                 && (flow.publisher, flow.record_type) == (publisher, record_type)
                 && flow.recipients.contains(&recipient)
         });

@@ -17,7 +17,8 @@ use crate::{
         state::{
             State,
             agency::{Agency, AgencyNumber},
-            agreement::Flow,
+            agreement::{Emergency, Flow},
+            record::TypeNumber,
             record::{Groups, RecordType},
         },
     },
@@ -165,6 +166,10 @@ fn lawful_flow(
     findings.note(necessary, Gap::NecessityMissing, || field("necessity_digest"));
     let public = known && bodies.publisher != AgencyKind::Voluntary;
     let by_consent = flow.basis == LawfulBasis::Consent || flow.gate == Gate::DataProtectionConsent;
+    let plain =
+        flow.gate == Gate::None && flow.caseload == CaseloadRule::None && !flow.statistics_only;
+    let fits = flow.emergency.is_none() || plain;
+    findings.note(fits, Gap::EmergencyFlowUnfit, || field("emergency"));
     let reasoned = !(public && by_consent) || flow.consent_reason.is_some();
     findings.note(reasoned, Gap::ConsentReasonMissing, || field("consent_reason_digest"));
 }
@@ -187,6 +192,16 @@ pub(super) fn stored_flows(state: &State, content: &Content) -> Result<Vec<Flow>
     content.flows.iter().map(|flow| stored(state, flow)).collect()
 }
 
+/// How long recipients keep what they get, in stored form.
+pub(super) fn retention(state: &State, content: &Content) -> Vec<(TypeNumber, u32, i32)> {
+    let rows = content.terms.retention.iter();
+    rows.filter_map(|row| {
+        let number = state.type_number(&row.record_type)?;
+        Some((number, row.keep_months, i32::from(row.disposal)))
+    })
+    .collect()
+}
+
 fn stored(state: &State, flow: &command::Flow) -> Result<Flow, Refusal> {
     let number = |id: &AgencyId| state.agency_number(id).ok_or(Refusal::FlowInvalid);
     let record_type = state.type_number(&flow.record_type).ok_or(Refusal::TypeUnknown)?;
@@ -205,6 +220,11 @@ fn stored(state: &State, flow: &command::Flow) -> Result<Flow, Refusal> {
         backfill: flow.backfill,
         statistics_only: flow.statistics_only,
         safeguarding: flow.safeguarding,
+        named_actor: flow.named_actor,
+        emergency: flow.emergency.as_ref().map(|terms| Emergency {
+            categories: terms.categories.clone(),
+            offices: terms.offices.clone(),
+        }),
         since: Vec::new(),
     })
 }

@@ -47,7 +47,8 @@ fn take(
     row.deadlines_told = row.deadlines_told.saturating_add(count);
     let goes_on = row.expires_at < row.until();
     for (at, deadline) in &due {
-        if matches!(deadline, Deadline::Expired | Deadline::Over) {
+        let stops = *deadline == Deadline::ReviewDue && row.review_stops;
+        if stops || matches!(deadline, Deadline::Expired | Deadline::Over) {
             sweep::narrow(state, effects);
         }
         if *deadline == Deadline::Over {

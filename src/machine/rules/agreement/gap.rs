@@ -196,6 +196,9 @@ gaps! {
     IndicatorIncomplete "INDICATOR_INCOMPLETE" None,
         "G3 and G13, study S89, S99 and S246",
         "an indicator has a measure, a baseline, a target, an owner among the parties and a date in the future";
+    EmergencyFlowUnfit "EMERGENCY_FLOW_UNFIT" None,
+        "National Guidance for Child Protection 1.129; GIRFEC Practice Guidance 4, s. 13",
+        "a flow for emergencies waits for no consent and no caseload, and does not only count";
     NamedPartyDiffers "NAMED_PARTY_DIFFERS" None,
         "G5, study S89-95",
         "whoever answers for something is a party of the agreement";
