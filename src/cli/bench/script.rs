@@ -11,7 +11,7 @@ use crate::{
     },
     machine::{
         self, Receipt, State,
-        access::verdict,
+        access::{Question, verdict},
         command::{
             Command, RULES_VERSION, SignedKind, agreement::example, exchange::LEDGER_FORMAT,
         },
@@ -20,7 +20,7 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::{AgencyId, AliasId, KeyId, LedgerId, RecordId, RequestId},
+        id::{AgencyId, AliasId, ClientId, KeyId, LedgerId, RecordId, RequestId},
         order::UnixMillis,
     },
     pb::ledger::v1::{self as pb, command::Kind},
@@ -145,6 +145,49 @@ impl Script {
             }
         }
         Ok(())
+    }
+
+    /// Gives every agency so many policies of its own, none of which forbids anything here.
+    pub(super) fn policies_of_all(
+        &mut self,
+        agencies: usize,
+        policies: usize,
+    ) -> Result<(), CliError> {
+        for number in 0..policies {
+            let text = format!(
+                "forbid(principal, action, resource) when {{ resource.special_category && context.flow == \"other-{number}\" }};"
+            );
+            let text = verdict::canonical(&text).map_err(|found| problem(found.join("; ")))?;
+            for agency in 0..agencies.max(RECIPIENTS.saturating_add(1)) {
+                let (policy, text) = (format!("policy-{number}"), text.clone());
+                let put = pb::PutPolicy { policy, text, schema_version: verdict::SCHEMA_VERSION };
+                self.act(&name(agency), Kind::PutPolicy(put))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Questions about every publisher and recipient between whom a flow goes: may everything go, of nobody in particular?
+    pub(super) fn questions(&self) -> Vec<Question> {
+        let state = &self.state;
+        let every = |record_type| {
+            let known = state.record_type(record_type)?;
+            known.set_of(known.groups.iter().map(|(name, _)| name))
+        };
+        let keys = state.indexes().flows.iter().flat_map(|((publisher, record_type), to)| {
+            to.keys().map(move |recipient| (*publisher, *record_type, *recipient))
+        });
+        keys.map(|(publisher, record_type, recipient)| Question {
+            publisher,
+            recipient,
+            record_type,
+            client: ClientId::from_bytes([0; 16]),
+            groups: every(record_type).unwrap_or_default(),
+            published: state.chain().next,
+            purpose: Self::purpose(),
+            now: self.now(),
+        })
+        .collect()
     }
 
     /// Settles everything that was released.
