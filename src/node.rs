@@ -3,7 +3,7 @@
 //! A proposal is checked, sealed, ordered by the ledger and applied by the follower; only then its caller is answered.
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
-//! `node/inbox.rs` (recalls), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
+//! `node/inbox.rs` (recalls), `node/replay.rs` (the past), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
 //! `node/clockwork.rs` (time, sweeps, attestations) and
 //! `node/start.rs` (how all this begins).
 //!
@@ -18,7 +18,7 @@ use std::{
 use aws_lc_rs::signature::Ed25519KeyPair;
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     clock::{ClockWatch, Entropy},
@@ -46,6 +46,7 @@ mod follower;
 mod gate;
 mod inbox;
 mod keys;
+mod replay;
 mod start;
 mod texts;
 
@@ -53,6 +54,7 @@ pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
 pub use gate::Gate;
 pub use inbox::Inbox;
+pub use replay::{Moment, Past};
 pub use start::{Beginning, Founding, Parts, Tasks, found};
 
 /// How many proposals may wait for the appender.
@@ -88,6 +90,8 @@ struct Shared {
     waiters: Mutex<BTreeMap<[u8; 16], Waiter>>,
     subscriptions: delivery::Wakes,
     clockwork: Notify,
+    /// Whose turn it is to have a past state made.
+    replays: Semaphore,
     applied: watch::Sender<Position>,
     fault: watch::Sender<Option<Fault>>,
 }

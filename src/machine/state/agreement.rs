@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     machine::{
         State,
+        law::{self, Rule},
         state::{
             agency::AgencyNumber,
             record::{Groups, TypeNumber},
@@ -244,15 +245,17 @@ impl State {
 
     fn unindex_agreement(&mut self, id: &AgreementId) {
         let Some(old) = self.tables.agreements.get(id) else { return };
-        for (from, to, flow) in flow_keys(id, old) {
+        for (from, to, flow) in self.flow_keys(id, old) {
             if let Some(by_recipient) = self.indexes.flows.get_mut(&from) {
                 if let Some(keys) = by_recipient.get_mut(&to) {
                     let _removed = keys.remove(&flow);
                 }
                 by_recipient.retain(|_, keys| !keys.is_empty());
+                if by_recipient.is_empty() {
+                    let _none_left = self.indexes.flows.remove(&from);
+                }
             }
         }
-        self.indexes.flows.retain(|_, by_recipient| !by_recipient.is_empty());
         if let Some((at, _)) = old.next_deadline() {
             let _removed = self.indexes.agreement_deadlines.remove(&(at, id.clone()));
         }
@@ -260,8 +263,8 @@ impl State {
 
     fn index_agreement(&mut self, id: &AgreementId) {
         let Some(agreement) = self.tables.agreements.get(id) else { return };
-        if agreement.status == Status::Active {
-            for (from, to, flow) in flow_keys(id, agreement) {
+        if agreement.status == Status::Active || law::counts_anyway(self, agreement) {
+            for (from, to, flow) in self.flow_keys(id, agreement) {
                 let by_recipient = self.indexes.flows.entry(from).or_default();
                 by_recipient.entry(to).or_default().insert(flow);
             }
@@ -269,6 +272,22 @@ impl State {
                 self.indexes.agreement_deadlines.insert((at, id.clone()));
             }
         }
+    }
+
+    /// Under which keys the flows of an agreement are found.
+    fn flow_keys(&self, id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
+        let anybody: BTreeSet<AgencyNumber> = if self.applies(Rule::RecipientNamed) {
+            BTreeSet::new()
+        } else {
+            self.tables.agencies.iter().map(|(number, _)| *number).collect()
+        };
+        let mut keys = Vec::new();
+        for (place, flow) in (0_u16..).zip(&agreement.flows) {
+            let from = (flow.publisher, flow.record_type);
+            let recipients = flow.recipients.union(&anybody);
+            keys.extend(recipients.map(|to| (from, *to, (id.clone(), place))));
+        }
+        keys
     }
 
     pub(super) fn index_agreements(&mut self) {
@@ -281,13 +300,3 @@ impl State {
 
 /// From whom and of which type; to whom; under which agreement, and the place of the flow in it.
 type FlowKey = ((AgencyNumber, TypeNumber), AgencyNumber, (AgreementId, u16));
-
-fn flow_keys(id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
-    (0_u16..)
-        .zip(&agreement.flows)
-        .flat_map(|(place, flow)| {
-            let from = (flow.publisher, flow.record_type);
-            flow.recipients.iter().map(move |to| (from, *to, (id.clone(), place)))
-        })
-        .collect()
-}
