@@ -34,6 +34,8 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const RECIPIENTS: usize = 10;
 /// How many clients the records are about.
 const CLIENTS: u32 = 2_000;
+/// What every invitation holds.
+const SECRET: &str = "an invitation's secret";
 const LEDGER: LedgerId = LedgerId::from_bytes([1; 16]);
 const PURPOSE: pb::Purpose = pb::Purpose::SchoolLeaverTransition;
 const GROUPS: [&str; 4] = ["core", "identity", "education", "intention"];
@@ -286,7 +288,7 @@ impl Script {
         self.operate(Kind::InviteAgency(pb::InviteAgency {
             agency: agency.to_owned(),
             kind: i32::from(pb::AgencyKind::Council),
-            secret_digest: digest("secret"),
+            secret_digest: digest(SECRET),
             expires_at_ms: self.now_ms.saturating_add(YEAR_MS),
         }))?;
         let key = key_of(agency)?;
@@ -294,7 +296,7 @@ impl Script {
             signing_key: Bytes::copy_from_slice(key.public_key().as_ref()),
             certificates: vec![digest(agency)],
         };
-        let secret = Bytes::from_static(b"secret");
+        let secret = Bytes::from_static(SECRET.as_bytes());
         self.act(agency, Kind::EnrolAgency(pb::EnrolAgency { secret, keys: Some(keys) })).map(drop)
     }
 
