@@ -341,6 +341,7 @@ pub(in crate::machine) fn as_drafted(
         now,
         who: Who::Agency(viewer),
         purpose: Purpose::Administration,
+        unattended: true,
         request_id: RequestId::from_bytes([0; 16]),
     };
     let known = state.tables.agreements.contains(id);

@@ -160,6 +160,9 @@ fn withheld(told: &Told<'_>, decision: &pb::GroupDecision) -> String {
         WithheldReason::ConsentContested => {
             format!("{named} waits for {gate}, and those who speak for the client disagree")
         }
+        WithheldReason::Restricted => {
+            format!("{from} restricts the client's records, because of a person's right")
+        }
         WithheldReason::PublisherPolicy if decision.policies.is_empty() => {
             "a policy could not be read, and then nothing leaves".to_owned()
         }

@@ -42,7 +42,10 @@ pub fn recorded(
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => return None,
+        | Kind::Dispute(_)
+        | Kind::Case(_)
+        | Kind::Erasure(_)
+        | Kind::Emergency(_) => return None,
     };
     let named = grants.iter().flat_map(|grant| grant.groups.iter().cloned()).collect();
     let of_record = |released: &&Released| released.record() == record;
