@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The numbers of every kind of command (`concordat.ledger.v1.Command`).
-const KINDS: [std::ops::RangeInclusive<u32>; 11] = [
+const KINDS: [std::ops::RangeInclusive<u32>; 13] = [
     16..=22,
     32..=36,
     48..=54,
@@ -45,6 +45,7 @@ const KINDS: [std::ops::RangeInclusive<u32>; 11] = [
     128..=133,
     144..=146,
     152..=153,
+    160..=164,
     176..=181,
     192..=196,
 ];
@@ -86,8 +87,8 @@ fn written() -> World {
     }
     recalls(&mut world, &replaced);
     rights(&mut world, alias.as_bytes());
-    erasures(&mut world, (alias.as_bytes(), &replaced));
     emergencies(&mut world);
+    erasures(&mut world, (alias.as_bytes(), &replaced));
     world
 }
 

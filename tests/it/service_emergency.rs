@@ -176,9 +176,9 @@ async fn what_cannot_wait_is_read_without_consent_by_who_may_and_everybody_is_to
     let own = ward.notices(&ward.health).await;
     let events: Vec<_> = own
         .iter()
-        .map(|about| match about {
-            About::Emergency(told) => told.event(),
-            About::Agreement(_) | About::Access(_) | About::Consent(_) => unreachable!("{about:?}"),
+        .map(|about| {
+            let About::Emergency(told) = about else { unreachable!("{about:?}") };
+            told.event()
         })
         .collect();
     let refused = EmergencyEvent::Refused;

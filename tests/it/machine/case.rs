@@ -53,6 +53,7 @@ pub(crate) fn sharing() -> Sharing {
             client: client(1).as_bytes().to_vec().into(),
             agency: agency.to_owned(),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            ..pb::OpenKey::default()
         };
         sharing.world.apply(By::Node, Kind::OpenKey(open)).unwrap();
     }

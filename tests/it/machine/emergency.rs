@@ -75,6 +75,7 @@ impl Ward {
             client: client(1).as_bytes().to_vec().into(),
             agency: "council".to_owned(),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            ..pb::OpenKey::default()
         };
         world.apply(By::Node, Kind::OpenKey(open)).unwrap();
         let record = RecordId::from_bytes([0; 16]);
@@ -182,11 +183,9 @@ impl Ward {
     fn told(&self, name: &str) -> Vec<(EmergencyEvent, bool)> {
         let number = self.number(name);
         let notices = self.world.state.tables().notices.range((number, 0)..=(number, u64::MAX));
-        let emergencies = notices.filter_map(|(_, notice)| match &notice.about {
-            About::Emergency { event, client, .. } => Some((*event, client.is_some())),
-            About::Agreement { .. } | About::Reading { .. } | About::ConsentWithdrawn { .. } => {
-                None
-            }
+        let emergencies = notices.filter_map(|(_, notice)| {
+            let About::Emergency { event, client, .. } = &notice.about else { return None };
+            Some((*event, client.is_some()))
         });
         emergencies.collect()
     }
@@ -321,6 +320,7 @@ fn nobody_somebody_hidden_and_more_than_one_are_the_same() {
         client: client(3).as_bytes().to_vec().into(),
         agency: "council".to_owned(),
         disposal_class: i32::from(pb::DisposalClass::Record),
+        ..pb::OpenKey::default()
     };
     ward.world.apply(By::Node, Kind::OpenKey(open)).unwrap();
     let found = ward.open("ann", &[1, 2]).unwrap();
@@ -541,11 +541,9 @@ fn the_owner_hears_of_each_reading_once_a_day_and_its_count_grows() {
     let council = ward.number("council");
     let notices = ward.world.state.tables().notices.range((council, 0)..=(council, u64::MAX));
     let readings: Vec<_> = notices
-        .filter_map(|(_, notice)| match notice.about {
-            About::Reading { record, reader, day, reason } => Some((record, reader, day, reason)),
-            About::Agreement { .. } | About::Emergency { .. } | About::ConsentWithdrawn { .. } => {
-                None
-            }
+        .filter_map(|(_, notice)| {
+            let About::Reading { record, reader, day, reason } = notice.about else { return None };
+            Some((record, reader, day, reason))
         })
         .collect();
     let [key] = readings.as_slice() else { unreachable!("{readings:?}") };

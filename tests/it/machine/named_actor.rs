@@ -35,6 +35,7 @@ impl Desk {
             client: client(1).as_bytes().to_vec().into(),
             agency: "council".to_owned(),
             disposal_class: i32::from(pb::DisposalClass::Record),
+            ..pb::OpenKey::default()
         };
         world.apply(By::Node, Kind::OpenKey(open)).unwrap();
         let mut desk = Self { world, record: RecordId::from_bytes([0; 16]) };
@@ -202,9 +203,9 @@ fn the_recorder_of_a_consent_hears_of_a_withdrawal_that_another_agency_lodged() 
         let council = sharing.number("council");
         let notices =
             sharing.world.state.tables().notices.range((council, 0)..=(council, u64::MAX));
-        let by = notices.filter_map(|(_, notice)| match notice.about {
-            About::ConsentWithdrawn { consent, by } => Some((consent, by)),
-            About::Agreement { .. } | About::Emergency { .. } | About::Reading { .. } => None,
+        let by = notices.filter_map(|(_, notice)| {
+            let About::ConsentWithdrawn { consent, by } = notice.about else { return None };
+            Some((consent, by))
         });
         by.collect::<Vec<_>>()
     };

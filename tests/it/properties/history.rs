@@ -144,7 +144,7 @@ impl History {
             20 => self.wait(),
             21 => self.recall(),
             22 => self.rights(),
-            22 => self.erase(),
+            23 => self.erase(),
             _ => self.own(),
         }
     }

@@ -163,7 +163,8 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         79..=84 => agreements(dice, pool, world),
         85..=86 => recalls(dice, pool),
         87 => disposals(dice, pool, world),
-        88..=89 => cases::next(dice, pool),
+        88 => cases::next(dice, pool),
+        89 => emergencies::next(dice, pool, world),
         90 => lists(dice),
         91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
