@@ -121,7 +121,8 @@ impl Played {
         if let Some(alias) = self.aliases.get(agency) {
             return *alias;
         }
-        let add = pb::AddClient { client: client(1).as_bytes().to_vec().into() };
+        let client = client(1).as_bytes().to_vec().into();
+        let add = pb::AddClient { client, ..pb::AddClient::default() };
         let alias = alias_of(self.world.apply(agency, Kind::AddClient(add)));
         self.aliases.insert(agency.to_owned(), alias);
         alias
@@ -280,6 +281,7 @@ impl Played {
                 client: client(1).as_bytes().to_vec().into(),
                 agency: publisher.clone(),
                 disposal_class: i32::from(pb::DisposalClass::Record),
+                ..pb::OpenKey::default()
             };
             self.world.apply(By::Node, Kind::OpenKey(open))?;
         }
