@@ -7,6 +7,7 @@
 pub mod access;
 pub mod apply;
 pub mod command;
+pub mod law;
 pub mod outcome;
 pub mod read;
 pub mod rules;

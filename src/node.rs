@@ -4,8 +4,8 @@
 //! The parts: `node/appender.rs` (the one writer of the ledger), `node/follower.rs` (the one writer of the state),
 //! `node/keys.rs` (data keys), `node/edge.rs` (publish, add a client, open), `node/delivery.rs` (subscriptions),
 //! `node/inbox.rs` (recalls), `node/emergency.rs` (emergency access), `node/report.rs` (reports about a person),
-//! `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave), `node/clockwork.rs` (time,
-//! sweeps, attestations), `node/disposal.rs` (what is erased is removed) and
+//! `node/replay.rs` (the past), `node/texts.rs` (texts of agreements), `node/gate.rs` (the last check before bytes leave),
+//! `node/clockwork.rs` (time, sweeps, attestations), `node/disposal.rs` (what is erased is removed) and
 //! `node/start.rs` (how all this begins).
 //!
 //! No lock is held across an await. The state has one writer; waiters are found by the random salt of their draft.
@@ -19,7 +19,7 @@ use std::{
 use aws_lc_rs::signature::Ed25519KeyPair;
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     clock::{ClockWatch, Entropy},
@@ -49,6 +49,7 @@ mod follower;
 mod gate;
 mod inbox;
 mod keys;
+mod replay;
 mod report;
 mod start;
 mod texts;
@@ -58,6 +59,7 @@ pub use edge::Publication;
 pub use emergency::{EmergencyRequest, Sought};
 pub use gate::Gate;
 pub use inbox::Inbox;
+pub use replay::{Moment, Past};
 pub use start::{Beginning, Founding, Parts, Tasks, found};
 
 /// How many proposals may wait for the appender.
@@ -95,6 +97,8 @@ struct Shared {
     answers: mpsc::UnboundedSender<follower::Answers>,
     subscriptions: delivery::Wakes,
     clockwork: Notify,
+    /// Whose turn it is to have a past state made.
+    replays: Semaphore,
     applied: watch::Sender<Position>,
     fault: watch::Sender<Option<Fault>>,
 }

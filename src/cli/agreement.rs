@@ -21,7 +21,7 @@ use crate::{
 
 mod check;
 mod diff;
-mod document;
+pub(in crate::cli) mod document;
 mod step;
 
 const MESSAGE: &str = "concordat.v1.Agreement";

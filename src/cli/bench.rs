@@ -23,6 +23,7 @@ mod inside;
 mod load;
 mod machine;
 mod people;
+mod policy;
 mod publish;
 mod raw;
 mod script;
@@ -37,6 +38,8 @@ pub(crate) enum Bench {
     Node(inside::Inside),
     /// Parts one by one, in memory: validation, sealing, redaction, decisions and changes, in small and large exchanges.
     Machine(machine::Machine),
+    /// What a decision costs where every agency has policies of its own, among few agencies and among many.
+    Policy(policy::Policy),
 }
 
 impl Bench {
@@ -45,6 +48,7 @@ impl Bench {
             Self::Publish(publish) => LocalSet::new().run_until(publish.run(output)).await,
             Self::Node(inside) => Box::pin(LocalSet::new().run_until(inside.run(output))).await,
             Self::Machine(machine) => machine.run(output),
+            Self::Policy(policy) => policy.run(output),
         }
     }
 }

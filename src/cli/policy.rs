@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
 use crate::{
     cli::{
-        code::Code,
-        consent::Reading,
-        error::{CliError, Exit},
+        error::CliError,
         json, name,
         output::{Column, words},
         session::{
@@ -17,28 +15,21 @@ use crate::{
         },
     },
     machine::access::verdict::{SCHEMA, SCHEMA_VERSION},
-    model::id::{AgencyId, AgreementId, AliasId, GroupName, PolicyId, RecordId, RecordTypeName},
+    model::id::PolicyId,
     pb::{
         ledger::v1::{self as ledger, command::Kind},
-        v1::{
-            self as pb, explain_decision_request::Subject,
-            policy_service_client::PolicyServiceClient,
-        },
+        v1::{self as pb, policy_service_client::PolicyServiceClient},
     },
 };
 
 mod check;
+mod explain;
 mod trial;
+
+use explain::Explain;
 
 const MESSAGE: &str = "concordat.v1.Policy";
 const COLUMNS: [Column; 3] = [("NAME", "name"), ("SCHEMA", "schema_version"), ("PUT", "put_time")];
-const DECISION_COLUMNS: [Column; 5] = [
-    ("GROUP", "field_group"),
-    ("OUTCOME", "outcome"),
-    ("WHY", "withheld_reason"),
-    ("AGREEMENT", "ground.agreement"),
-    ("FLOW", "ground.flow"),
-];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -81,45 +72,9 @@ pub(crate) enum Policy {
     },
     /// Print the schema that policies are written over.
     Schema,
-    /// Say what a recipient would get of a record of the calling agency's, and why.
-    Explain(Explain),
-}
-
-/// A question about a release.
-#[derive(Debug, Args)]
-pub(crate) struct Explain {
-    /// A record that the calling agency published.
-    #[arg(long, value_name = "RECORD", required_unless_present = "record_type")]
-    record: Option<String>,
-    /// The type of a record that it might publish instead.
-    #[arg(long = "type", value_name = "TYPE", conflicts_with = "record")]
-    record_type: Option<RecordTypeName>,
-    /// The client of that record. Default: one without any consent or confirmed claim.
-    #[arg(long, value_name = "CLIENT", requires = "record_type")]
-    client: Option<String>,
-    /// A field group of that record; repeat it, or separate several by commas. Default: all of the type.
-    #[arg(long = "group", value_name = "GROUP", requires = "record_type", value_delimiter = ',')]
-    groups: Vec<GroupName>,
-    /// The agency that would receive it.
-    #[arg(long, value_name = "AGENCY")]
-    recipient: String,
-    /// The purpose for which the recipient would read.
-    #[arg(long, default_value = "school-leaver-transition", value_parser = Code("concordat.ledger.v1.Purpose"))]
-    recipient_purpose: i32,
-    /// Take this version of an agreement to be active: AGREEMENT@VERSION.
-    #[arg(long, value_name = "AGREEMENT@VERSION", value_parser = assumed)]
-    assume: Option<pb::AgreementVersion>,
-    #[command(flatten)]
-    reading: Reading,
-}
-
-fn assumed(text: &str) -> Result<pb::AgreementVersion, String> {
-    let parsed = text.split_once('@').and_then(|(agreement, version)| {
-        let agreement = name::full::<AgreementId>("agreements", agreement).ok()?;
-        Some(pb::AgreementVersion { agreement, version: version.parse().ok().filter(|v| *v != 0)? })
-    });
-    parsed
-        .ok_or_else(|| "give an agreement and a version, such as school-leavers-2026@2".to_owned())
+    /// Say in sentences what a recipient gets of a record, and why: now, at another time, under a draft, or as it was
+    /// decided once.
+    Explain(Box<Explain>),
 }
 
 impl Policy {
@@ -231,52 +186,4 @@ async fn list(session: &Session) -> Result<(), CliError> {
     .await?;
     let rows: Vec<_> = rows.iter().map(|row| json::of(MESSAGE, row)).collect();
     session.output.rows(&COLUMNS, &rows)
-}
-
-impl Explain {
-    async fn run(self, session: &Session) -> Result<(), CliError> {
-        let subject = match (&self.record, &self.record_type) {
-            (Some(record), _) => Subject::Record(name::full::<RecordId>("records", record)?),
-            (None, Some(record_type)) => Subject::Described(pb::DescribedRecord {
-                record_type: record_type.to_string(),
-                client: match &self.client {
-                    Some(client) => name::full::<AliasId>("clients", client)?,
-                    None => String::new(),
-                },
-                field_groups: self.groups.iter().map(ToString::to_string).collect(),
-            }),
-            (None, None) => return Err(CliError::new(Exit::Usage, "name a record or a type")),
-        };
-        let answer = PolicyServiceClient::new(session.channel())
-            .explain_decision(pb::ExplainDecisionRequest {
-                context: session.context(),
-                reason: self.reading.reason,
-                subject: Some(subject),
-                recipient: name::full::<AgencyId>("agencies", &self.recipient)?,
-                recipient_purpose: self.recipient_purpose,
-                assumed_agreement: self.assume,
-            })
-            .await?
-            .into_inner();
-        let row = |decision: &pb::GroupDecision| json::of("concordat.v1.GroupDecision", decision);
-        let rows: Vec<_> = answer.decisions.iter().map(row).collect();
-        session.output.rows(&DECISION_COLUMNS, &rows)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_assumed_agreement_names_its_version() {
-        let parsed = assumed("school-leavers-2026@2").unwrap();
-        assert_eq!(
-            (parsed.agreement.as_str(), parsed.version),
-            ("agreements/school-leavers-2026", 2)
-        );
-        for bad in ["school-leavers-2026", "x@0", "x@", "@1"] {
-            assert!(assumed(bad).is_err(), "{bad}");
-        }
-    }
 }

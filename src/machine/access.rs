@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     machine::{
+        law::{self, Rule},
         rules::{
             case,
             consent::word::{self, About, Closed},
@@ -197,7 +198,8 @@ pub fn decide(state: &State, question: &Question) -> Decision {
     let mut nearest: Vec<Withheld> = Vec::new();
     let mut open = question.groups;
     for (id, agreement, place, flow) in flows(state, question) {
-        let asked = open.and(flow.groups);
+        let named = if state.applies(Rule::GroupsNamed) { flow.groups } else { open };
+        let asked = open.and(named);
         if asked.is_empty() {
             continue;
         }
@@ -207,7 +209,7 @@ pub fn decide(state: &State, question: &Question) -> Decision {
             flow: flow.id.clone(),
             groups: Groups::NONE,
             consents: BTreeSet::new(),
-            until: agreement.flow_until(flow),
+            until: until(state, agreement, flow),
         };
         let flow_reason = stands_against(state, question, agreement, flow)
             .or_else(|| case::restriction(state, question, (id, flow)));
@@ -215,7 +217,7 @@ pub fn decide(state: &State, question: &Question) -> Decision {
         for (group_place, group) in asked.each() {
             let verdict = match &flow_reason {
                 Some(reason) => Err(reason.clone()),
-                None => published(question, (agreement, flow), group)
+                None => published(state, question, (agreement, flow), group)
                     .and_then(|()| served.clone())
                     .and_then(|()| gate(state, question, flow, group))
                     .and_then(|consent| {
@@ -272,7 +274,7 @@ pub(in crate::machine) fn agreed(
             continue;
         }
         for (_, group) in question.groups.and(flow.groups).without(groups).each() {
-            let open = published(&question, (agreement, flow), group)
+            let open = published(state, &question, (agreement, flow), group)
                 .and_then(|()| served(state, &question, flow))
                 .and_then(|()| gate(state, &question, flow, group));
             if open.is_ok() {
@@ -303,10 +305,11 @@ pub(in crate::machine) type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'
 /// The flows of active agreements from the publisher to the recipient, in the order of their names.
 fn flows<'a>(state: &'a State, question: &Question) -> impl Iterator<Item = Place<'a>> {
     let key = (question.publisher, question.record_type, question.recipient);
-    state.flows_between(key).filter_map(|(id, place)| {
+    let active = state.flows_between(key).filter_map(|(id, place)| {
         let agreement = state.tables.agreements.get(id)?;
         Some((id, agreement, place, agreement.flows.get(usize::from(place))?))
-    })
+    });
+    active.filter(|_| state.applies(Rule::FlowPermits))
 }
 
 /// What stands against a whole flow.
@@ -317,20 +320,24 @@ fn stands_against(
     flow: &Flow,
 ) -> Option<Reason> {
     let in_force = |number| state.agency(number).is_some_and(Agency::in_force);
-    if !in_force(question.publisher) || !in_force(question.recipient) {
+    let both = in_force(question.publisher) && in_force(question.recipient);
+    if !both && state.applies(Rule::InForce) {
         return Some(Reason::AgencyNotInForce);
     }
-    if flow.statistics_only {
+    if flow.statistics_only && state.applies(Rule::StatisticsOnly) {
         return Some(Reason::StatisticsOnly);
     }
-    if agreement.status != Status::Active || agreement.flow_until(flow) <= question.now {
+    let stands = agreement.status == Status::Active || law::counts_anyway(state, agreement);
+    let over = until(state, agreement, flow) <= question.now;
+    if !stands || (over && state.applies(Rule::AgreementEnds)) {
         return Some(Reason::AgreementEnded);
     }
     let suspended = &agreement.suspended_by;
-    if suspended.contains(&question.publisher) || suspended.contains(&question.recipient) {
+    let held = suspended.contains(&question.publisher) || suspended.contains(&question.recipient);
+    if held && state.applies(Rule::FlowsSuspended) {
         return Some(Reason::FlowSuspended);
     }
-    if agreement.purpose != question.purpose {
+    if agreement.purpose != question.purpose && state.applies(Rule::OnePurpose) {
         return Some(Reason::PurposeDiffers);
     }
     None
@@ -338,7 +345,7 @@ fn stands_against(
 
 /// Whether the recipient serves the client, where the flow asks for it.
 fn served(state: &State, question: &Question, flow: &Flow) -> Result<(), Reason> {
-    let asked = flow.caseload_confirmed;
+    let asked = flow.caseload_confirmed && state.applies(Rule::KnownClient);
     if asked && !state.in_confirmed_caseload(question.recipient, question.client) {
         return Err(Reason::NotInCaseload);
     }
@@ -348,12 +355,14 @@ fn served(state: &State, question: &Question, flow: &Flow) -> Result<(), Reason>
 /// Whether the record was published since the group flows to the recipient, or the flow reaches back: a party that joined
 /// later gets nothing from before, unless all approved a backfill.
 fn published(
+    state: &State,
     question: &Question,
     (agreement, flow): (&Agreement, &Flow),
     group: Groups,
 ) -> Result<(), Reason> {
     let since = agreement.since(flow, question.recipient, group);
-    if flow.backfill || since <= question.published {
+    let reaches_back = flow.backfill && state.applies(Rule::ApprovedBackfill);
+    if reaches_back || since <= question.published || !state.applies(Rule::FromActivationOn) {
         Ok(())
     } else {
         Err(Reason::BeforeActivation)
@@ -367,7 +376,7 @@ fn gate(
     flow: &Flow,
     group: Groups,
 ) -> Result<Option<ConsentId>, Reason> {
-    if flow.gate == i32::from(Gate::None) {
+    if flow.gate == i32::from(Gate::None) && state.applies(Rule::DutyNeedsNoConsent) {
         return Ok(None);
     }
     let about = About {
@@ -379,15 +388,28 @@ fn gate(
         purpose: question.purpose,
         now: question.now,
     };
-    word::last(state, question.client, &about).map(Some).map_err(|closed| match closed {
-        Closed::Missing => Reason::ConsentMissing,
-        Closed::Refused => Reason::ConsentRefused,
-        Closed::Withdrawn => Reason::ConsentWithdrawn,
-        Closed::Invalid => Reason::ConsentInvalid,
-        Closed::Expired => Reason::ConsentExpired,
-        Closed::InReview => Reason::ConsentInReview,
-        Closed::Contested => Reason::ConsentContested,
-    })
+    match word::last(state, question.client, &about) {
+        Ok(consent) => Ok(Some(consent)),
+        Err(Closed::Missing) if !state.applies(Rule::ConsentNeeded) => Ok(None),
+        Err(closed) => Err(match closed {
+            Closed::Missing => Reason::ConsentMissing,
+            Closed::Refused => Reason::ConsentRefused,
+            Closed::Withdrawn => Reason::ConsentWithdrawn,
+            Closed::Invalid => Reason::ConsentInvalid,
+            Closed::Expired => Reason::ConsentExpired,
+            Closed::InReview => Reason::ConsentInReview,
+            Closed::Contested => Reason::ConsentContested,
+        }),
+    }
+}
+
+/// When a flow ends by itself.
+fn until(state: &State, agreement: &Agreement, flow: &Flow) -> UnixMillis {
+    if state.applies(Rule::SafeguardingGoesOn) {
+        agreement.flow_until(flow)
+    } else {
+        agreement.expires_at
+    }
 }
 
 /// When a consent ends by itself, or falls due for review.
@@ -444,9 +466,15 @@ pub(in crate::machine) fn policies(
         match verdict {
             Verdict::Silent => {}
             Verdict::Forbidden(ids) if owner == question.publisher => {
-                return Err(Reason::PublisherPolicy(ids));
+                if state.applies(Rule::PublisherNarrows) {
+                    return Err(Reason::PublisherPolicy(ids));
+                }
             }
-            Verdict::Forbidden(ids) => return Err(Reason::RecipientPolicy(ids)),
+            Verdict::Forbidden(ids) => {
+                if state.applies(Rule::RecipientNarrows) {
+                    return Err(Reason::RecipientPolicy(ids));
+                }
+            }
             Verdict::Unreadable => return Err(Reason::PolicyUnreadable),
         }
     }

@@ -11,6 +11,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     machine::{
         access::Verdicts,
+        law::LeftOut,
         sweep::Sweep,
         table::{Journal, Table},
     },
@@ -298,6 +299,8 @@ pub struct State {
     pub(super) journal: Journal,
     pub(super) verdicts: Verdicts,
     pub(super) chain: Chain,
+    /// What a test leaves out, to see what it decides; nothing in an exchange.
+    pub(super) left_out: Option<LeftOut>,
 }
 
 impl Default for State {
@@ -315,6 +318,7 @@ impl State {
             journal: Journal::default(),
             verdicts: Verdicts::default(),
             chain: Chain::default(),
+            left_out: None,
         }
     }
 

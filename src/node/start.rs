@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt;
 use prost::Message;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::{
     clock::{Clock, ClockWatch, Entropy},
@@ -241,6 +241,7 @@ impl Node {
             answers,
             subscriptions: Wakes::default(),
             clockwork: Notify::new(),
+            replays: Semaphore::new(1),
             fault: watch::Sender::new(None),
         });
         let tasks = Tasks {

@@ -11,12 +11,14 @@ use crate::{
         },
         state::record::{DisclosedOn, RecordType},
     },
-    model::id::{AgencyId, AliasId, RecordId},
+    model::id::{AgencyId, AliasId, RecordId, RequestId},
     node::Node,
     pb::v1::{self as pb, disclosure_service_server::DisclosureService},
     service::{
         caller::open,
-        context, name,
+        context,
+        decision::{self, Decided},
+        name,
         page::{self, Page},
         status,
         time::timestamp,
@@ -56,7 +58,8 @@ impl DisclosureService for Disclosures {
                 retracted_time: retraction.map(|row| timestamp(row.at)),
                 disclosures: read::disclosure::of_record(state, first)
                     .iter()
-                    .map(|view| self::message(state, view))
+                    .map(|view| shown(state, view))
+                    .map(|shown| with_id(&self.node, shown))
                     .collect(),
             })
         });
@@ -81,10 +84,11 @@ impl DisclosureService for Disclosures {
         let found = self.node.read(|state| {
             let rows = (after.as_ref(), page.rows_max);
             let found = read::disclosure::of_client(state, caller.viewer(), alias, rows)?;
-            let shown: Vec<_> = found.rows.iter().map(|view| self::message(state, view)).collect();
+            let shown: Vec<_> = found.rows.iter().map(|view| shown(state, view)).collect();
             Some((shown, found.next))
         });
-        let (disclosures, next) = found.ok_or_else(|| status::not_available(""))?;
+        let (shown, next) = found.ok_or_else(|| status::not_available(""))?;
+        let disclosures = shown.into_iter().map(|shown| with_id(&self.node, shown)).collect();
         let next_page_token = page.next(&self.node, &caller, next.as_ref().map(bytes_of));
         Ok(Response::new(pb::ListDisclosuresResponse { disclosures, next_page_token }))
     }
@@ -99,6 +103,10 @@ fn key_of(bytes: &[u8]) -> Result<Key, Status> {
     let recipient =
         std::str::from_utf8(recipient).ok().and_then(|text| text.parse::<AgencyId>().ok());
     Ok((RecordId::from_bytes(*first), recipient.ok_or_else(page::invalid)?))
+}
+
+fn shown(state: &State, view: &View<'_>) -> Shown {
+    (message(state, view), decided(state, view))
 }
 
 fn message(state: &State, view: &View<'_>) -> pb::Disclosure {
@@ -118,7 +126,30 @@ fn message(state: &State, view: &View<'_>) -> pb::Disclosure {
         recalled: recall.map_or(0, |recall| recall.reason),
         recall_act: answer.map_or(0, |answer| answer.act),
         grounds: row.grounds.iter().map(|on| ground(state, record_type, on)).collect(),
+        decision_id: String::new(),
     }
+}
+
+/// The decision by which it was last released.
+fn decided(state: &State, view: &View<'_>) -> Option<Decided> {
+    Some(Decided {
+        record: view.row.record,
+        recipient: state.agency_number(view.recipient)?,
+        purpose: view.row.purpose,
+        position: view.row.position,
+        at: view.row.at,
+        by_name: false,
+        released: true,
+    })
+}
+
+/// What is shown of a disclosure, and the decision behind it.
+type Shown = (pb::Disclosure, Option<Decided>);
+
+fn with_id(node: &Node, (disclosure, decided): Shown) -> pb::Disclosure {
+    let decision_id =
+        decided.map(|decided| decision::of_record(node, RequestId::from_bytes([0; 16]), &decided));
+    pb::Disclosure { decision_id: decision_id.unwrap_or_default(), ..disclosure }
 }
 
 /// The flow on which groups left, with what it said in the version on which they did.

@@ -1,34 +1,27 @@
 //! `PolicyService`: an agency's own policies, and the explanation of decisions about its own records.
 
-use std::collections::BTreeSet;
-
 use tonic::{Request, Response, Status};
 
 use crate::{
-    machine::read::{
-        self,
-        explain::{Asked, GroupDecision, NamedFlow, Subject, Withheld},
-        policy::View,
-    },
-    model::{
-        id::{AgencyId, AgreementId, GroupName, PolicyId},
-        limit,
-        violation::Violation,
-    },
+    machine::read::{self, policy::View},
+    model::id::{AgencyId, PolicyId},
     node::Node,
     pb::{
-        ledger::v1::{Purpose, command::Kind},
-        v1::{self as pb, explain_decision_request, policy_service_server::PolicyService},
+        ledger::v1::command::Kind,
+        v1::{self as pb, policy_service_server::PolicyService},
     },
     service::{
         act::{Envelope, act, required},
         caller::{Caller, open},
-        context, decision, name,
+        context, name,
         page::{self, Page},
         status,
-        time::{shown_at, timestamp},
+        time::timestamp,
     },
 };
+
+mod explain;
+pub(crate) mod sentence;
 
 /// The service over one node.
 #[derive(Clone, Debug)]
@@ -117,32 +110,7 @@ impl PolicyService for Policies {
         request: Request<pb::ExplainDecisionRequest>,
     ) -> Result<Response<pb::ExplainDecisionResponse>, Status> {
         let (caller, message) = open(request)?;
-        let pb::ExplainDecisionRequest {
-            context,
-            reason,
-            subject,
-            recipient,
-            recipient_purpose,
-            assumed_agreement,
-        } = message;
-        let _context = context::parse(&self.node, context)?;
-        let _reason = context::read_reason(reason)?;
-        let asked = Asked {
-            subject: subject_of(subject)?,
-            recipient: name::parse(&recipient, "recipient").map_err(status::violation)?,
-            purpose: purpose_of(recipient_purpose)?,
-            assumed: assumed_agreement.map(version_of).transpose()?,
-            now: shown_at(&self.node),
-        };
-        let (_, own) = caller.agency()?;
-        let explained =
-            self.node.read(|state| read::explain::explain(state, caller.viewer(), &asked));
-        let decisions = explained.map_err(|refusal| status::refused(refusal, "subject", ""))?;
-        Ok(Response::new(pb::ExplainDecisionResponse {
-            decisions: decisions.into_iter().map(|decision| told(own, decision)).collect(),
-            decided_time: Some(timestamp(asked.now)),
-            decision_id: decision::of_read(&self.node, &caller),
-        }))
+        explain::answer(&self.node, &caller, message).await.map(Response::new)
     }
 }
 
@@ -153,107 +121,5 @@ fn message(view: View<'_>) -> pb::Policy {
         text: policy.text.clone(),
         schema_version: policy.schema_version,
         put_time: Some(timestamp(policy.put_at)),
-    }
-}
-
-fn subject_of(subject: Option<explain_decision_request::Subject>) -> Result<Subject, Status> {
-    use explain_decision_request::Subject as Given;
-    match subject.ok_or_else(|| status::missing("subject"))? {
-        Given::Record(text) => {
-            Ok(Subject::Record(name::parse(&text, "record").map_err(status::violation)?))
-        }
-        Given::Described(described) => described_of(described).map_err(status::violation),
-    }
-}
-
-fn described_of(described: pb::DescribedRecord) -> Result<Subject, Violation> {
-    let pb::DescribedRecord { record_type, client, field_groups } = described;
-    if limit::GROUPS_MAX < field_groups.len() {
-        let text = "a record holds at most 32 field groups";
-        return Err(Violation::new("described.field_groups", "OUT_OF_RANGE", text));
-    }
-    let inside = |field: &'static str| move |violation: Violation| violation.inside(field);
-    let groups: BTreeSet<GroupName> = field_groups
-        .iter()
-        .map(|group| group.parse().map_err(inside("described.field_groups")))
-        .collect::<Result<_, _>>()?;
-    let client = match client.as_str() {
-        "" => None,
-        text => Some(name::parse(text, "described.client")?),
-    };
-    let record_type = record_type.parse().map_err(inside("described.record_type"))?;
-    Ok(Subject::Described { record_type, client, groups })
-}
-
-fn purpose_of(purpose: i32) -> Result<i32, Status> {
-    let known = Purpose::try_from(purpose).ok().filter(|p| *p != Purpose::Unspecified);
-    known.map(i32::from).ok_or_else(|| {
-        let text = "the recipient reads for a purpose; choose one of the published ones";
-        status::violation(Violation::new("recipient_purpose", "UNKNOWN_CODE", text))
-    })
-}
-
-fn version_of(assumed: pb::AgreementVersion) -> Result<(AgreementId, u32), Status> {
-    let pb::AgreementVersion { agreement, version } = assumed;
-    let id = name::parse(&agreement, "assumed_agreement.agreement").map_err(status::violation)?;
-    Ok((id, version))
-}
-
-fn told(own: &AgencyId, decision: GroupDecision) -> pb::GroupDecision {
-    let GroupDecision { group, withheld, flow } = decision;
-    let policies = match &withheld {
-        Some(Withheld::PublisherPolicy(policies)) => {
-            policies.iter().map(|policy| name::of_owned(own, policy)).collect()
-        }
-        Some(_) | None => Vec::new(),
-    };
-    let outcome = match withheld {
-        None => pb::DecisionOutcome::Released,
-        Some(_) => pb::DecisionOutcome::Withheld,
-    };
-    let field_group = group.to_string();
-    pb::GroupDecision {
-        ground: flow.map(|flow| ground(&field_group, flow)),
-        field_group,
-        outcome: i32::from(outcome),
-        withheld_reason: i32::from(withheld.map_or_else(Default::default, reason)),
-        policies,
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_or_else` hands over")]
-fn reason(withheld: Withheld) -> pb::WithheldReason {
-    match withheld {
-        Withheld::AgencySuspended => pb::WithheldReason::AgencySuspended,
-        Withheld::RecordReplaced => pb::WithheldReason::RecordReplaced,
-        Withheld::NoFlow => pb::WithheldReason::NoFlow,
-        Withheld::GroupNotPermitted => pb::WithheldReason::FieldGroupNotPermitted,
-        Withheld::PurposeDiffers => pb::WithheldReason::PurposeDiffers,
-        Withheld::FlowsSuspended => pb::WithheldReason::FlowsSuspended,
-        Withheld::NotBackfilled => pb::WithheldReason::NotBackfilled,
-        Withheld::CaseloadNotConfirmed => pb::WithheldReason::CaseloadNotConfirmed,
-        Withheld::ConsentMissing => pb::WithheldReason::ConsentMissing,
-        Withheld::ConsentRefused => pb::WithheldReason::ConsentRefused,
-        Withheld::ConsentWithdrawn => pb::WithheldReason::ConsentWithdrawn,
-        Withheld::ConsentInvalid => pb::WithheldReason::ConsentInvalid,
-        Withheld::ConsentExpired => pb::WithheldReason::ConsentExpired,
-        Withheld::ConsentInReview => pb::WithheldReason::ConsentInReview,
-        Withheld::ConsentContested => pb::WithheldReason::ConsentContested,
-        Withheld::Restricted => pb::WithheldReason::Restricted,
-        Withheld::PublisherPolicy(_) => pb::WithheldReason::PublisherPolicy,
-        Withheld::RecipientPolicy => pb::WithheldReason::RecipientPolicy,
-    }
-}
-
-fn ground(group: &str, flow: NamedFlow) -> pb::Ground {
-    let NamedFlow { agreement, version, flow, basis, gate, consents } = flow;
-    pb::Ground {
-        agreement: name::of(&agreement),
-        version,
-        flow: flow.to_string(),
-        basis,
-        gate,
-        field_groups: vec![group.to_owned()],
-        consents: consents.iter().map(name::of).collect(),
     }
 }

@@ -31,6 +31,6 @@ fn holder(caller: &Caller) -> (&'static str, AgencyId) {
 }
 
 #[expect(clippy::expect_used, reason = "a constant that a test parses")]
-fn nobody() -> AgencyId {
+pub(super) fn nobody() -> AgencyId {
     "nobody".parse().expect("`nobody` is a slug")
 }

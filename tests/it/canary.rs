@@ -453,7 +453,7 @@ impl Cast {
             subject: Some(pb::explain_decision_request::Subject::Record(receipt.record.clone())),
             recipient: "agencies/college".to_owned(),
             recipient_purpose: i32::from(Purpose::SchoolLeaverTransition),
-            assumed_agreement: None,
+            ..pb::ExplainDecisionRequest::default()
         };
         let mut policies = PolicyServiceClient::new(self.council.channel.clone());
         policies.explain_decision(request).await.unwrap();

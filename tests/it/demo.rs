@@ -163,6 +163,7 @@ fn every_count_of_the_demo_is_that_of_its_tables() {
     assert_eq!(counts["ledger"]["entries"], report.entries.count());
     assert_eq!(counts["ledger"]["root"], report.root.to_string());
     let told = said(&output);
+    assert!(told.contains("Glen College receives "), "{told}");
     for number in [&counts["published"], &counts["refused"]] {
         assert!(told.contains(&number.to_string()), "{number}: {told}");
     }

@@ -97,13 +97,28 @@ pub(crate) fn methods() -> BTreeMap<String, MethodDescriptor> {
 pub(crate) fn settled(descriptor: &MessageDescriptor, answer: &Bytes) -> DynamicMessage {
     let mut message = DynamicMessage::decode(descriptor.clone(), answer.clone()).unwrap();
     assert_eq!(message.encode_to_vec(), answer.as_ref(), "an answer holds what is not published");
+    settle(&mut message);
+    message
+}
+
+fn settle(message: &mut DynamicMessage) {
     for field in ["decision_id", "next_page_token"] {
         let length = message.get_field_by_name(field).map(|value| value.as_str().unwrap().len());
         if let Some(length) = length.filter(|length| *length != 0) {
             message.set_field_by_name(field, prost_reflect::Value::String(length.to_string()));
         }
     }
-    message
+    for (_, value) in message.fields_mut() {
+        if let prost_reflect::Value::Message(inner) = value {
+            settle(inner);
+        } else if let prost_reflect::Value::List(items) = value {
+            for item in items {
+                if let prost_reflect::Value::Message(inner) = item {
+                    settle(inner);
+                }
+            }
+        }
+    }
 }
 
 /// What an error tells, without its random decision id.

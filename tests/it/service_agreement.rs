@@ -386,8 +386,7 @@ fn explain(recipient: &Party, assumed: Option<u32>) -> pb::ExplainDecisionReques
         reason: i32::from(ledger::ReadReason::Service),
         subject: Some(pb::explain_decision_request::Subject::Described(pb::DescribedRecord {
             record_type: "leaver-form".to_owned(),
-            client: String::new(),
-            field_groups: Vec::new(),
+            ..pb::DescribedRecord::default()
         })),
         recipient: format!("agencies/{}", recipient.id),
         recipient_purpose: i32::from(Purpose::SchoolLeaverTransition),
@@ -395,6 +394,7 @@ fn explain(recipient: &Party, assumed: Option<u32>) -> pb::ExplainDecisionReques
             agreement: "agreements/leavers".to_owned(),
             version,
         }),
+        ..pb::ExplainDecisionRequest::default()
     }
 }
 

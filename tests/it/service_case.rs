@@ -230,7 +230,7 @@ async fn an_explanation_knows_a_restriction_and_says_so_to_the_publisher_alone()
             reason: 1,
             recipient: "agencies/skills".to_owned(),
             recipient_purpose: i32::from(ledger::Purpose::SchoolLeaverTransition),
-            assumed_agreement: None,
+            ..pb::ExplainDecisionRequest::default()
         };
         let mut stub = PolicyServiceClient::new(council.channel.clone());
         let answer = stub.explain_decision(request).await.unwrap().into_inner();

@@ -223,6 +223,18 @@ fn the_pure_parts_stay_pure() {
 }
 
 #[test]
+fn no_part_of_the_program_leaves_a_rule_out() {
+    let named = |(path, text): (PathBuf, String)| {
+        let home = path == Path::new("src/machine/law.rs");
+        (!home && code(&text).contains("empty_without")).then_some(path)
+    };
+    let broken: Vec<_> = sources().into_iter().filter_map(named).collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    let state = &sources()[Path::new("src/machine/state.rs")];
+    assert_eq!(code(state).matches("left_out").count(), 2, "it is declared, and empty");
+}
+
+#[test]
 fn the_project_speaks_of_itself_alone_and_keeps_no_keys() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = std::process::Command::new("git")

@@ -7,7 +7,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::agreement;
-use crate::cli::{error::CliError, json, output::Column, session::Session};
+use crate::{
+    cli::{error::CliError, hex, json, output::Column, session::Session},
+    machine::command::agreement::text_digest,
+    pb::v1 as pb,
+};
 
 const CONTENT: &str = "concordat.ledger.v1.AgreementContent";
 const COLUMNS: [Column; 3] = [("FIELD", "field"), ("FROM", "from"), ("TO", "to")];
@@ -36,10 +40,31 @@ impl Diff {
         let default = if in_force == 0 || later.version <= in_force { before } else { in_force };
         let from = if from == 0 { default } else { from };
         let earlier = agreement(session, &name, from).await?;
-        let content = |version: &crate::pb::v1::Agreement| {
-            json::of(CONTENT, &version.content.clone().unwrap_or_default())
+        let content = |version: &pb::Agreement| {
+            let mut content = json::of(CONTENT, &version.content.clone().unwrap_or_default());
+            let texts = version.texts.iter();
+            let texts = texts.map(|text| {
+                let digest = text_digest(&version.texts_salt, text);
+                (hex::of(digest.as_bytes()), text.as_str())
+            });
+            say_texts(&mut content, &texts.collect());
+            content
         };
         session.output.rows(&COLUMNS, &differences(&content(&earlier), &content(&later)))
+    }
+}
+
+/// Puts the texts that a version seals in place of their digests: each draft salts anew, so the digests of one text differ.
+fn say_texts(content: &mut Value, texts: &BTreeMap<String, &str>) {
+    match content {
+        Value::Object(fields) => fields.values_mut().for_each(|value| say_texts(value, texts)),
+        Value::Array(values) => values.iter_mut().for_each(|value| say_texts(value, texts)),
+        Value::String(digest) => {
+            if let Some(text) = texts.get(digest) {
+                (*text).clone_into(digest);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -99,6 +124,18 @@ mod tests {
             [json!({"field": "flows[b].groups", "from": ["core"], "to": ["core", "more"]})]
         );
         assert!(differences(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_text_that_stays_is_no_difference_though_every_draft_salts_anew() {
+        let said = |digest: &str, text: &'static str| {
+            let mut content = json!({"terms": {"dpia_digest": digest}});
+            say_texts(&mut content, &BTreeMap::from([(digest.to_owned(), text)]));
+            content
+        };
+        assert!(differences(&said("aa", "DPIA 7"), &said("bb", "DPIA 7")).is_empty());
+        assert_eq!(differences(&said("aa", "DPIA 7"), &said("bb", "DPIA 8")).len(), 1);
+        assert_eq!(said("aa", "DPIA 7")["terms"]["dpia_digest"], "DPIA 7");
     }
 
     #[test]

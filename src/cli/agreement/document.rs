@@ -50,7 +50,7 @@ fn template_value() -> Result<Value, CliError> {
 }
 
 /// The content in a file, with what the exchange shows of the parties filled in, and the texts that it gives.
-pub(super) async fn content(
+pub(in crate::cli) async fn content(
     session: &Session,
     path: &Path,
 ) -> Result<(ledger::AgreementContent, ledger::AgreementTexts), CliError> {

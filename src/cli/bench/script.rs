@@ -11,7 +11,7 @@ use crate::{
     },
     machine::{
         self, Receipt, State,
-        access::verdict,
+        access::{Question, verdict},
         command::{
             Command, RULES_VERSION, SignedKind, agreement::example, exchange::LEDGER_FORMAT,
         },
@@ -20,7 +20,7 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::{AgencyId, AliasId, KeyId, LedgerId, RecordId, RequestId},
+        id::{AgencyId, AliasId, ClientId, KeyId, LedgerId, RecordId, RequestId},
         order::UnixMillis,
     },
     pb::ledger::v1::{self as pb, command::Kind},
@@ -34,6 +34,8 @@ const YEAR_MS: u64 = 365 * 86_400_000;
 const RECIPIENTS: usize = 10;
 /// How many clients the records are about.
 const CLIENTS: u32 = 2_000;
+/// What every invitation holds.
+const SECRET: &str = "an invitation's secret";
 const LEDGER: LedgerId = LedgerId::from_bytes([1; 16]);
 const PURPOSE: pb::Purpose = pb::Purpose::SchoolLeaverTransition;
 const GROUPS: [&str; 4] = ["core", "identity", "education", "intention"];
@@ -147,6 +149,49 @@ impl Script {
         Ok(())
     }
 
+    /// Gives every agency so many policies of its own, none of which forbids anything here.
+    pub(super) fn policies_of_all(
+        &mut self,
+        agencies: usize,
+        policies: usize,
+    ) -> Result<(), CliError> {
+        for number in 0..policies {
+            let text = format!(
+                "forbid(principal, action, resource) when {{ resource.special_category && context.flow == \"other-{number}\" }};"
+            );
+            let text = verdict::canonical(&text).map_err(|found| problem(found.join("; ")))?;
+            for agency in 0..agencies.max(RECIPIENTS.saturating_add(1)) {
+                let (policy, text) = (format!("policy-{number}"), text.clone());
+                let put = pb::PutPolicy { policy, text, schema_version: verdict::SCHEMA_VERSION };
+                self.act(&name(agency), Kind::PutPolicy(put))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Questions about every publisher and recipient between whom a flow goes: may everything go, of nobody in particular?
+    pub(super) fn questions(&self) -> Vec<Question> {
+        let state = &self.state;
+        let every = |record_type| {
+            let known = state.record_type(record_type)?;
+            known.set_of(known.groups.iter().map(|(name, _)| name))
+        };
+        let keys = state.indexes().flows.iter().flat_map(|((publisher, record_type), to)| {
+            to.keys().map(move |recipient| (*publisher, *record_type, *recipient))
+        });
+        keys.map(|(publisher, record_type, recipient)| Question {
+            publisher,
+            recipient,
+            record_type,
+            client: ClientId::from_bytes([0; 16]),
+            groups: every(record_type).unwrap_or_default(),
+            published: state.chain().next,
+            purpose: Self::purpose(),
+            now: self.now(),
+        })
+        .collect()
+    }
+
     /// Settles everything that was released.
     pub(super) fn acknowledge(&mut self) -> Result<(), CliError> {
         let row = self.state.subscription(self.subscription()?);
@@ -243,7 +288,7 @@ impl Script {
         self.operate(Kind::InviteAgency(pb::InviteAgency {
             agency: agency.to_owned(),
             kind: i32::from(pb::AgencyKind::Council),
-            secret_digest: digest("secret"),
+            secret_digest: digest(SECRET),
             expires_at_ms: self.now_ms.saturating_add(YEAR_MS),
         }))?;
         let key = key_of(agency)?;
@@ -251,7 +296,7 @@ impl Script {
             signing_key: Bytes::copy_from_slice(key.public_key().as_ref()),
             certificates: vec![digest(agency)],
         };
-        let secret = Bytes::from_static(b"secret");
+        let secret = Bytes::from_static(SECRET.as_bytes());
         self.act(agency, Kind::EnrolAgency(pb::EnrolAgency { secret, keys: Some(keys) })).map(drop)
     }
 

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::cli::{
     demo::{
-        cast::{RECIPIENTS, SDS},
+        cast::{COLLEGE, RECIPIENTS, SDS},
         leavers::{ROWS, SEED},
         play::{Play, count, hold, surprise},
     },
@@ -84,6 +84,16 @@ impl Play {
              somebody whom it endangers.",
             never.join(" and "),
         ));
+        if let Some((local_id, record)) =
+            self.forms.iter().find(|(local_id, _)| self.consents.contains_key(*local_id))
+        {
+            teller.say(&format!("In sentences, of the form of {local_id} to {COLLEGE}:"));
+            let told = self.council.explain_one(record, COLLEGE).await?;
+            hold(!told.sentences.is_empty(), "an explanation says nothing")?;
+            for sentence in &told.sentences {
+                teller.item(sentence);
+            }
+        }
         teller.say(
             "Only the publisher is told this. To a recipient a form that it may not have and a form that there \
              never was are the same.",

@@ -3,9 +3,9 @@
 //! A policy reads codes of the published enums, the field groups of the record types that this program knows, and names of
 //! agencies, agreements and flows. Its words outside quotes say which of these it reads; of names it can only tell apart
 //! those that it spells out, and any other one. So there are finitely many questions, and a policy that none of them makes
-//! forbid never will: most often a code or a group in it is misspelt. Names of two different kinds that a policy compares with
-//! each other, such as an agreement's with a flow's, are told apart only where it spells them out. It decides nothing: what is put is examined by
-//! `verdict.rs` and by the rules.
+//! forbid never will: most often a code or a group in it is misspelt. Where a policy compares what it reads with what it reads,
+//! such as an agreement's name with a flow's, names are also asked about that two kinds have in common. It decides nothing:
+//! what is put is examined by `verdict.rs` and by the rules.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -148,6 +148,7 @@ impl Questions {
                 .iter()
                 .map(|group| (known.name().clone(), group.name().clone(), group.special_category()))
         });
+        read.share(registry);
         let of_resource = ["resource", "record_type", "group", "special_category", "FieldGroup"];
         let kinds = || read.codes(&["kind"], AgencyKind::try_from);
         let questions = Self {
@@ -157,8 +158,8 @@ impl Questions {
             recipient_kinds: kinds(),
             resources: read.any_of(&of_resource, resources.collect()),
             purposes: read.codes(&["purpose"], Purpose::try_from),
-            agreements: read.names(&["agreement"], "another-agreement")?,
-            flows: read.names(&["flow"], "another-flow")?,
+            agreements: read.shared_names(&["agreement"], "another-agreement")?,
+            flows: read.shared_names(&["flow"], "another-flow")?,
             bases: read.codes(&["basis"], LawfulBasis::try_from),
             gates: read.codes(&["gate"], Gate::try_from),
         };
@@ -239,16 +240,48 @@ struct Read {
     words: BTreeSet<String>,
     /// The names that they spell out; patterns with something in the place of each `*`, and with nothing.
     names: BTreeSet<String>,
+    /// Whether one of them compares what it reads with what it reads.
+    compares: bool,
+    /// Names that things of two kinds may have in common.
+    shared: BTreeSet<String>,
 }
 
 impl Read {
     fn add(&mut self, text: &str) {
+        self.compares |= compares(text);
         self.words.extend(wording::words(&wording::code(text)).map(str::to_owned));
         for quoted in wording::quoted(text) {
             for name in quoted.split('/').chain([quoted]) {
                 self.names.extend(["", "x"].map(|filling| name.replace('*', filling)));
             }
         }
+    }
+
+    /// Finds the names that an agreement or a flow could have in common with something else that is read.
+    fn share(&mut self, registry: &Registry) {
+        if !self.compares {
+            return;
+        }
+        let mut shared = BTreeSet::from(["one-name".to_owned()]);
+        for known in registry.record_types() {
+            if self.reads(&["record_type"]) {
+                shared.insert(known.name().to_string());
+            }
+            if self.reads(&["group"]) {
+                shared.extend(known.groups().iter().map(|group| group.name().to_string()));
+            }
+        }
+        let codes = [
+            ("gate", ["none", "confidentiality"]),
+            ("basis", ["consent", "consent"]),
+            ("kind", ["council", "college"]),
+        ];
+        for (word, names) in codes {
+            if self.reads(&[word]) {
+                shared.extend(names.map(str::to_owned));
+            }
+        }
+        self.shared = shared;
     }
 
     fn reads(&self, any_of: &[&str]) -> bool {
@@ -268,6 +301,16 @@ impl Read {
         self.any_of(words, (1..CODES_MAX).filter_map(|number| code(number).ok()).collect())
     }
 
+    /// The same, with the names that things of two kinds may have in common.
+    fn shared_names<T: FromStr + Ord>(&self, words: &[&str], another: &str) -> Option<Vec<T>> {
+        let mut names = self.names(words, another)?;
+        let shared = self.shared.iter().filter(|_| self.reads(words));
+        names.extend(shared.filter_map(|name| name.parse().ok()));
+        names.sort();
+        names.dedup();
+        Some(names)
+    }
+
     /// The names that are spelt out, and one that stands for any other.
     fn names<T: FromStr + Ord>(&self, words: &[&str], another: &str) -> Option<Vec<T>> {
         let another = another.parse().ok()?;
@@ -276,4 +319,21 @@ impl Read {
             spelt.filter_map(|name| name.parse().ok()).chain([another]).collect();
         Some(names.into_iter().collect())
     }
+}
+
+/// Whether a policy compares two things that it reads, neither of which it spells out.
+fn compares(text: &str) -> bool {
+    let code = wording::code(text);
+    ["==", "!="].iter().any(|operator| {
+        code.split(operator).zip(code.split(operator).skip(1)).any(|(before, after)| {
+            let spelt = before.trim_end().ends_with('"') || after.trim_start().starts_with('"');
+            let read = |side: &str| {
+                let attributes = ["context", "resource", "principal"];
+                attributes.iter().any(|attribute| side.contains(attribute))
+            };
+            let last = before.rsplit(['(', '{', '&', '|']).next().unwrap_or_default();
+            let next = after.split([')', '}', '&', '|']).next().unwrap_or_default();
+            !spelt && read(last) && read(next)
+        })
+    })
 }

@@ -12,6 +12,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Bound::{Excluded, Unbounded},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
@@ -38,6 +39,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const SCHEMA: &str = include_str!("schema.cedarschema");
 /// The greatest number of answers remembered for one agency.
 pub const ANSWERS_MAX: usize = 4_096;
+/// The greatest number of answers remembered of all agencies together; one takes some 200 bytes.
+pub const ANSWERS_TOTAL_MAX: usize = 262_144;
 /// The greatest number of agencies whose policies are kept compiled.
 pub const OWNERS_MAX: usize = 256;
 
@@ -127,17 +130,65 @@ pub enum Unfit {
 
 /// A bounded memory of compiled policies and of answers. It is no part of the state: a clone begins empty, and losing it
 /// changes no answer.
+///
+/// An answer is small and is kept long after the policies behind it were let go, so that a decision costs the same among ten
+/// agencies and among ten thousand: compiling is paid once for an agency, and again only for a question that is new.
 #[derive(Default)]
 pub struct Verdicts {
     // A lock, because decisions are taken behind `&State`, by readers side by side. Never held across anything that waits.
-    owners: Mutex<BTreeMap<AgencyNumber, Owner>>,
+    memory: Mutex<Memory>,
 }
 
-/// What is remembered of one agency.
-struct Owner {
-    /// The base policy and the agency's own; `None` if one of them does not parse.
-    policies: Option<PolicySet>,
-    answers: BTreeMap<QuestionKey, Verdict>,
+#[derive(Default)]
+struct Memory {
+    /// The base policy and an agency's own; `None` if one of them does not parse.
+    compiled: BTreeMap<AgencyNumber, Option<PolicySet>>,
+    answers: BTreeMap<AgencyNumber, BTreeMap<QuestionKey, Verdict>>,
+    /// How many answers there are.
+    count: usize,
+    /// Who was let go last: the next one after it goes next.
+    hand: Option<AgencyNumber>,
+}
+
+impl Memory {
+    fn forget(&mut self, owner: AgencyNumber) {
+        let _compiled = self.compiled.remove(&owner);
+        let answers = self.answers.remove(&owner).map_or(0, |answers| answers.len());
+        self.count = self.count.saturating_sub(answers);
+    }
+
+    fn remember(&mut self, key: &QuestionKey, verdict: &Verdict) {
+        while ANSWERS_TOTAL_MAX <= self.count {
+            let Some(owner) = next_to_go(&self.answers, self.hand) else { break };
+            self.hand = Some(owner);
+            self.forget(owner);
+        }
+        let answers = self.answers.entry(key.owner).or_default();
+        if ANSWERS_MAX <= answers.len() {
+            self.count = self.count.saturating_sub(answers.len());
+            answers.clear();
+        }
+        let fresh = answers.insert(key.clone(), verdict.clone()).is_none();
+        self.count = self.count.saturating_add(usize::from(fresh));
+    }
+
+    /// Makes room for one more agency's compiled policies.
+    fn make_room(&mut self) {
+        while OWNERS_MAX <= self.compiled.len() {
+            let Some(owner) = next_to_go(&self.compiled, self.hand) else { break };
+            self.hand = Some(owner);
+            let _compiled = self.compiled.remove(&owner);
+        }
+    }
+}
+
+/// The agency after the one that was let go last, round and round.
+fn next_to_go<T>(
+    owners: &BTreeMap<AgencyNumber, T>,
+    hand: Option<AgencyNumber>,
+) -> Option<AgencyNumber> {
+    let after = hand.and_then(|hand| owners.range((Excluded(hand), Unbounded)).next());
+    after.or_else(|| owners.iter().next()).map(|(owner, _)| *owner)
 }
 
 impl Clone for Verdicts {
@@ -155,7 +206,7 @@ impl fmt::Debug for Verdicts {
 impl Verdicts {
     /// Forgets what was remembered of an agency's policies.
     pub fn forget(&self, owner: AgencyNumber) {
-        let _forgotten = self.owners().remove(&owner);
+        self.memory().forget(owner);
     }
 
     /// What the policies of `key.owner` say. `attributes` is called only if the answer is not remembered; it must depend
@@ -169,34 +220,29 @@ impl Verdicts {
         if state.policies_of(key.owner).next().is_none() {
             return Verdict::Silent;
         }
-        let mut owners = self.owners();
-        if OWNERS_MAX <= owners.len() && !owners.contains_key(&key.owner) {
-            owners.clear();
-        }
-        let owner = owners.entry(key.owner).or_insert_with(|| Owner {
-            policies: compiled(state, key.owner),
-            answers: BTreeMap::new(),
-        });
-        if let Some(verdict) = owner.answers.get(key) {
+        let mut memory = self.memory();
+        let known = memory.answers.get(&key.owner).and_then(|answers| answers.get(key));
+        if let Some(verdict) = known {
             return verdict.clone();
         }
-        let policies = owner.policies.as_ref();
+        if !memory.compiled.contains_key(&key.owner) {
+            memory.make_room();
+            memory.compiled.insert(key.owner, compiled(state, key.owner));
+        }
+        let policies = memory.compiled.get(&key.owner).and_then(Option::as_ref);
         let verdict = policies
             .and_then(|policies| evaluated(policies, &attributes()))
             .unwrap_or(Verdict::Unreadable);
-        if ANSWERS_MAX <= owner.answers.len() {
-            owner.answers.clear();
-        }
-        owner.answers.insert(key.clone(), verdict.clone());
+        memory.remember(key, &verdict);
         verdict
     }
 
-    fn owners(&self) -> MutexGuard<'_, BTreeMap<AgencyNumber, Owner>> {
-        // Whoever panicked while holding the lock may have left half an owner behind: begin anew.
-        self.owners.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
-            let mut owners = poisoned.into_inner();
-            owners.clear();
-            owners
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Whoever panicked while holding the lock may have left half an answer behind: begin anew.
+        self.memory.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+            let mut memory = poisoned.into_inner();
+            *memory = Memory::default();
+            memory
         })
     }
 }

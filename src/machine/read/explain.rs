@@ -1,20 +1,24 @@
-//! Explanations: what a recipient would get of a record, and why, were it released now.
+//! Explanations: what a recipient would get of a record, and why, were it released at a time.
 //!
-//! Told to the record's publisher alone, and decided by the very function that decides releases. An assumed version of an
-//! agreement is put in force in a small state of its own that holds nothing but what the one question depends on.
+//! Decided by the very function that decides releases. What is assumed (a version of an agreement, policies, a client who
+//! is described and not named) is put in force in a small state of its own (`explain/assumed.rs`).
+//!
+//! There are two levels of reason. The publisher of a record is told everything about it. The recipient, as a party, is
+//! told what agreements and its own policies would do for a client who is described: the publisher's policies look to it as
+//! if there were none, and no client, consent or record can be named. Everybody else is told that nothing is there (G8).
 
 use std::collections::BTreeSet;
 
 use crate::{
     machine::{
         access::{self, Decision, Ground, Question, Reason},
+        law::Rule,
         outcome::Refusal,
         read::Viewer,
-        rules::agreement::in_force_now,
         state::{
             State,
             agency::{Agency, AgencyNumber},
-            agreement::{Flow, Status},
+            agreement::Flow,
             record::{Groups, RecordType, TypeNumber},
         },
     },
@@ -27,20 +31,37 @@ use crate::{
     },
 };
 
+mod assumed;
+mod past;
+
+pub use assumed::{Assumed, AssumedAgreement, DescribedClient, DescribedWord, Spoken};
+pub use past::{Recorded, recorded};
+
 /// What would be released.
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// A version of a record of the viewer's.
     Record(RecordId),
-    /// A record that the viewer might publish.
+    /// A record that might be published.
     Described {
         /// The type of record.
         record_type: RecordTypeName,
-        /// The client, by the viewer's name; `None` for one about whom nothing is known.
-        client: Option<AliasId>,
+        /// Whom it would be about.
+        client: Whom,
         /// The groups that it would hold; empty for all.
         groups: BTreeSet<GroupName>,
     },
+}
+
+/// Whom a described record would be about.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    /// Somebody about whom nothing is known.
+    Nobody,
+    /// A client, by the viewer's name.
+    Own(AliasId),
+    /// Somebody who is described.
+    Described(Box<DescribedClient>),
 }
 
 /// What is asked.
@@ -48,14 +69,50 @@ pub enum Subject {
 pub struct Asked {
     /// What would be released.
     pub subject: Subject,
+    /// Who would publish it; `None` for the viewer.
+    pub publisher: Option<AgencyId>,
     /// Who would receive it.
     pub recipient: AgencyId,
     /// For what purpose (`Purpose`).
     pub purpose: i32,
-    /// A version of an agreement that is taken to be active.
-    pub assumed: Option<(AgreementId, u32)>,
+    /// Whether it is asked for by name, which only who was sent it before may do.
+    pub by_name: bool,
+    /// What is taken to be in force.
+    pub assumed: Assumed,
     /// The time.
     pub now: UnixMillis,
+}
+
+impl Asked {
+    /// Asks the viewer's question about a release to come, with nothing assumed.
+    pub fn about(subject: Subject, recipient: AgencyId, purpose: i32, now: UnixMillis) -> Self {
+        let assumed = Assumed::default();
+        Self { subject, publisher: None, recipient, purpose, by_name: false, assumed, now }
+    }
+}
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The publisher: everything but which policies of the recipient's forbid.
+    Owner,
+    /// The recipient: what agreements, gates and its own policies do.
+    Party,
+}
+
+/// What would happen, and why.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Who is told.
+    pub level: Level,
+    /// Who publishes.
+    pub publisher: AgencyId,
+    /// The type of record.
+    pub record_type: RecordTypeName,
+    /// Group by group, in the order of the record type.
+    pub groups: Vec<GroupDecision>,
+    /// Why what the described client is said to have said could not even be recorded.
+    pub unfit: Option<Refusal>,
 }
 
 /// What would happen to one field group.
@@ -80,60 +137,86 @@ pub struct NamedFlow {
     pub flow: FlowId,
     /// `LawfulBasis`.
     pub basis: i32,
+    /// `LegalPower`.
+    pub legal_power: i32,
     /// `Gate`.
     pub gate: i32,
     /// The consents relied on.
     pub consents: BTreeSet<ConsentId>,
 }
 
-/// Why a group would be withheld, in order of precedence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Withheld {
+macro_rules! withheld {
+    ($($(#[$doc:meta])* $name:ident $(($held:ty))? $code:literal;)*) => {
+        /// Why a group would be withheld, in order of precedence.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Withheld {$(
+            $(#[$doc])*
+            $name $(($held))?,
+        )*}
+
+        impl Withheld {
+            /// Every code, in order of precedence.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The stable code: a value's name of `concordat.v1.WithheldReason` without its prefix.
+            pub const fn code(&self) -> &'static str {
+                match self {$( Self::$name { .. } => $code, )*}
+            }
+        }
+    };
+}
+
+withheld! {
     /// The publisher or the recipient is suspended.
-    AgencySuspended,
-    /// The version has been replaced.
-    RecordReplaced,
+    AgencySuspended "AGENCY_SUSPENDED";
+    /// The version has been replaced, or the record was taken back.
+    RecordReplaced "RECORD_REPLACED";
+    /// It was asked for by name, and the recipient was never sent it.
+    NeverSent "NEVER_SENT";
     /// No flow carries the type to the recipient.
-    NoFlow,
+    NoFlow "NO_FLOW";
     /// Flows do, but do not share the group.
-    GroupNotPermitted,
+    GroupNotPermitted "FIELD_GROUP_NOT_PERMITTED";
+    /// The flow only counts.
+    StatisticsOnly "STATISTICS_ONLY";
     /// The agreement has another purpose.
-    PurposeDiffers,
+    PurposeDiffers "PURPOSE_DIFFERS";
     /// A party has suspended its flows.
-    FlowsSuspended,
+    FlowsSuspended "FLOWS_SUSPENDED";
     /// A case of the publisher's restricts the client's records.
-    Restricted,
+    Restricted "RESTRICTED";
     /// Published before the activation, without backfill.
-    NotBackfilled,
+    NotBackfilled "NOT_BACKFILLED";
     /// The recipient's claim to the client is not confirmed.
-    CaseloadNotConfirmed,
+    CaseloadNotConfirmed "CASELOAD_NOT_CONFIRMED";
     /// No consent was ever given.
-    ConsentMissing,
+    ConsentMissing "CONSENT_MISSING";
     /// Consent was refused.
-    ConsentRefused,
+    ConsentRefused "CONSENT_REFUSED";
     /// Consent was withdrawn.
-    ConsentWithdrawn,
+    ConsentWithdrawn "CONSENT_WITHDRAWN";
     /// The person who consented has no rights.
-    ConsentInvalid,
+    ConsentInvalid "CONSENT_INVALID";
     /// Consent has ended.
-    ConsentExpired,
+    ConsentExpired "CONSENT_EXPIRED";
     /// Somebody else speaks for the client by now.
-    ConsentInReview,
+    ConsentInReview "CONSENT_IN_REVIEW";
     /// Those who speak for the client disagree.
-    ConsentContested,
+    ConsentContested "CONSENT_CONTESTED";
     /// Policies of the publisher's forbid it, or one could not be evaluated.
-    PublisherPolicy(Vec<PolicyId>),
-    /// A policy of the recipient's forbids it, or a case of the recipient's restricts it.
-    RecipientPolicy,
+    PublisherPolicy(Vec<PolicyId>) "PUBLISHER_POLICY";
+    /// Policies of the recipient's forbid it, or a case of the recipient's restricts it: which policies, if it is the
+    /// recipient who is told.
+    RecipientPolicy(Vec<PolicyId>) "RECIPIENT_POLICY";
 }
 
 /// The subject in the machine's own numbers.
 struct Resolved {
-    publisher: AgencyNumber,
     record_type: TypeNumber,
     client: ClientId,
     groups: Groups,
     published: Position,
+    first: Option<RecordId>,
     replaced: bool,
 }
 
@@ -141,21 +224,28 @@ struct Resolved {
 ///
 /// # Errors
 /// `NotAvailable` for a record, client, agency or agreement that is not the viewer's to ask about; `TypeUnknown`,
-/// `GroupUnknown`.
-pub fn explain(
-    state: &State,
-    viewer: Viewer,
-    asked: &Asked,
-) -> Result<Vec<GroupDecision>, Refusal> {
+/// `GroupUnknown`; what would refuse an assumed agreement or policy.
+pub fn explain(state: &State, viewer: Viewer, asked: &Asked) -> Result<Explanation, Refusal> {
     let viewer = viewer.agency().ok_or(Refusal::NotAvailable)?;
-    let resolved = resolve(state, viewer, &asked.subject)?;
-    let recipient = state
-        .agency_number(&asked.recipient)
-        .filter(|number| state.agency(*number).is_some_and(|agency| agency.keys.is_some()))
-        .ok_or(Refusal::NotAvailable)?;
-    let record_type = state.record_type(resolved.record_type).ok_or(Refusal::TypeUnknown)?;
+    let enrolled = |id: &AgencyId| {
+        let known = |number: &AgencyNumber| {
+            state.agency(*number).is_some_and(|agency| agency.keys.is_some())
+        };
+        state.agency_number(id).filter(known).ok_or(Refusal::NotAvailable)
+    };
+    let recipient = enrolled(&asked.recipient)?;
+    let publisher = match &asked.publisher {
+        Some(id) => enrolled(id)?,
+        None => viewer,
+    };
+    let level = match (publisher == viewer, recipient == viewer) {
+        (true, _) => Level::Owner,
+        (false, true) => Level::Party,
+        (false, false) => return Err(Refusal::NotAvailable),
+    };
+    let resolved = resolve(state, (viewer, level), &asked.subject)?;
     let question = Question {
-        publisher: resolved.publisher,
+        publisher,
         recipient,
         record_type: resolved.record_type,
         client: resolved.client,
@@ -164,36 +254,61 @@ pub fn explain(
         purpose: asked.purpose,
         now: asked.now,
     };
-    let in_force = |number| state.agency(number).is_some_and(Agency::in_force);
-    if !in_force(viewer) || !in_force(recipient) {
-        return Ok(all_withheld(record_type, resolved.groups, &Withheld::AgencySuspended));
-    }
-    if resolved.replaced {
-        return Ok(all_withheld(record_type, resolved.groups, &Withheld::RecordReplaced));
-    }
-    let assumed = match &asked.assumed {
-        Some(named) => Some(assuming(state, viewer, named, &question)?),
-        None => None,
+    let record_type = state.record_type(resolved.record_type).ok_or(Refusal::TypeUnknown)?;
+    let publisher = &state.agency(publisher).ok_or(Refusal::NotAvailable)?.id;
+    let whole = |groups, unfit| Explanation {
+        level,
+        publisher: publisher.clone(),
+        record_type: record_type.name.clone(),
+        groups,
+        unfit,
     };
-    let state = assumed.as_ref().unwrap_or(state);
+    if let Some(reason) = stands_before(state, &question, &resolved, asked.by_name) {
+        return Ok(whole(all_withheld(record_type, resolved.groups, &reason), None));
+    }
+    let small = assumed::state(state, (viewer, level), asked, &question)?;
+    let (state, unfit) = small.as_ref().map_or((state, None), |(small, unfit)| (small, *unfit));
     let decision = access::decide(state, &question);
-    Ok(told(state, &question, record_type, &decision))
+    Ok(whole(told(state, (level, &question), record_type, &decision), unfit))
 }
 
-fn resolve(state: &State, viewer: AgencyNumber, subject: &Subject) -> Result<Resolved, Refusal> {
+/// What stands against a release before any flow is looked at.
+fn stands_before(
+    state: &State,
+    question: &Question,
+    resolved: &Resolved,
+    by_name: bool,
+) -> Option<Withheld> {
+    let in_force = |number| state.agency(number).is_some_and(Agency::in_force);
+    let both = in_force(question.publisher) && in_force(question.recipient);
+    if !both && state.applies(Rule::InForce) {
+        return Some(Withheld::AgencySuspended);
+    }
+    if resolved.replaced {
+        return Some(Withheld::RecordReplaced);
+    }
+    let sent = |first| state.tables().disclosures.contains(&(first, question.recipient));
+    (by_name && !resolved.first.is_some_and(sent)).then_some(Withheld::NeverSent)
+}
+
+fn resolve(
+    state: &State,
+    (viewer, level): (AgencyNumber, Level),
+    subject: &Subject,
+) -> Result<Resolved, Refusal> {
     match subject {
         Subject::Record(id) => {
             let row = state
                 .record(*id)
-                .filter(|row| row.publisher == viewer)
+                .filter(|row| level == Level::Owner && row.publisher == viewer)
                 .ok_or(Refusal::NotAvailable)?;
             let latest = state.latest(row.first).map(|(latest, _)| latest);
             Ok(Resolved {
-                publisher: viewer,
                 record_type: row.record_type,
                 client: row.client,
                 groups: row.groups,
                 published: row.position,
+                first: Some(row.first),
                 replaced: latest != Some(*id) || state.retraction(row.first).is_some(),
             })
         }
@@ -203,73 +318,22 @@ fn resolve(state: &State, viewer: AgencyNumber, subject: &Subject) -> Result<Res
             let named = known.set_of(groups).ok_or(Refusal::GroupUnknown)?;
             let every = known.set_of(known.groups.iter().map(|(name, _)| name));
             let client = match client {
-                Some(alias) => state.own_client(viewer, *alias).ok_or(Refusal::NotAvailable)?,
-                None => ClientId::from_bytes([0; 16]),
+                Whom::Own(alias) if level == Level::Owner => {
+                    state.own_client(viewer, *alias).ok_or(Refusal::NotAvailable)?
+                }
+                Whom::Own(_) => return Err(Refusal::NotAvailable),
+                Whom::Nobody | Whom::Described(_) => assumed::NOBODY,
             };
             Ok(Resolved {
-                publisher: viewer,
                 record_type: number,
                 client,
                 groups: if groups.is_empty() { every.unwrap_or_default() } else { named },
                 published: state.chain().next,
+                first: None,
                 replaced: false,
             })
         }
     }
-}
-
-/// A state in which a version of an agreement is active, with all that the question depends on.
-fn assuming(
-    state: &State,
-    viewer: AgencyNumber,
-    (id, version): &(AgreementId, u32),
-    question: &Question,
-) -> Result<State, Refusal> {
-    let assumed = state
-        .agreement_version(id, *version)
-        .filter(|row| row.parties.contains_key(&viewer))
-        .ok_or(Refusal::NotAvailable)?;
-    let mut small = State::empty();
-    for (number, agency) in state.tables().agencies.iter() {
-        if [question.publisher, question.recipient].contains(number) {
-            small.put_agency(*number, agency.clone());
-        }
-    }
-    for (number, row) in state.tables().types.iter() {
-        small.put_record_type(*number, row.clone());
-    }
-    for owner in [question.publisher, question.recipient] {
-        for (policy, row) in state.policies_of(owner) {
-            small.put_policy(owner, policy.clone(), row.clone());
-        }
-    }
-    let between = (question.publisher, question.record_type, question.recipient);
-    let others: BTreeSet<&AgreementId> =
-        state.flows_between(between).map(|(other, _)| other).collect();
-    for other in others {
-        if let Some(row) = state.tables().agreements.get(other) {
-            small.put_agreement(other, row.clone());
-        }
-    }
-    let assumed = if assumed.status == Status::Active {
-        assumed.clone()
-    } else {
-        in_force_now(state, id, assumed.clone(), (state.chain().next, question.now))
-    };
-    small.put_agreement(id, assumed);
-    for (consent, row) in state.consents_of(question.client) {
-        small.put_consent(consent, row.clone());
-    }
-    for controller in [question.publisher, question.recipient] {
-        for (case, row) in state.restricting(question.client, controller) {
-            small.put_case(case, row.clone());
-        }
-    }
-    let claim = (question.recipient, question.client);
-    if let Some(case) = state.tables().caseload.get(&claim) {
-        small.tables.caseload.put(&mut small.journal, claim, case.clone());
-    }
-    Ok(small)
 }
 
 fn all_withheld(record_type: &RecordType, groups: Groups, reason: &Withheld) -> Vec<GroupDecision> {
@@ -279,7 +343,7 @@ fn all_withheld(record_type: &RecordType, groups: Groups, reason: &Withheld) -> 
 
 fn told(
     state: &State,
-    question: &Question,
+    (level, question): (Level, &Question),
     record_type: &RecordType,
     decision: &Decision,
 ) -> Vec<GroupDecision> {
@@ -287,7 +351,7 @@ fn told(
     groups
         .map(|((_, group), name)| {
             if let Some(ground) = decision.grounds.iter().find(|g| g.groups.covers(group)) {
-                let flow = of_ground(state, ground);
+                let flow = of_ground(state, (level, group), question, ground);
                 return GroupDecision { group: name, withheld: None, flow };
             }
             let withheld = decision.withheld.iter().find(|withheld| withheld.group == group);
@@ -299,17 +363,18 @@ fn told(
             };
             GroupDecision {
                 group: name,
-                withheld: Some(why(reason, carried)),
+                withheld: Some(why(level, reason, carried)),
                 flow: flow.and_then(|(id, flow)| named(state, id, flow)),
             }
         })
         .collect()
 }
 
-fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
+fn why(level: Level, reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
     match reason {
         Reason::NoFlow if carried() => Withheld::GroupNotPermitted,
-        Reason::NoFlow | Reason::AgreementEnded | Reason::StatisticsOnly => Withheld::NoFlow,
+        Reason::NoFlow | Reason::AgreementEnded => Withheld::NoFlow,
+        Reason::StatisticsOnly => Withheld::StatisticsOnly,
         Reason::AgencyNotInForce => Withheld::AgencySuspended,
         Reason::FlowSuspended => Withheld::FlowsSuspended,
         Reason::PurposeDiffers => Withheld::PurposeDiffers,
@@ -325,14 +390,32 @@ fn why(reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
         Reason::ConsentContested => Withheld::ConsentContested,
         Reason::PublisherPolicy(policies) => Withheld::PublisherPolicy(policies.clone()),
         // Which of the recipient's policies it is, or that a person asked the recipient, is the recipient's affair.
-        Reason::RecipientPolicy(_) | Reason::RecipientRestricts => Withheld::RecipientPolicy,
-        Reason::PolicyUnreadable => Withheld::PublisherPolicy(Vec::new()),
+        Reason::RecipientPolicy(policies) => Withheld::RecipientPolicy(match level {
+            Level::Owner => Vec::new(),
+            Level::Party => policies.clone(),
+        }),
+        Reason::RecipientRestricts => Withheld::RecipientPolicy(Vec::new()),
+        Reason::PolicyUnreadable => match level {
+            Level::Owner => Withheld::PublisherPolicy(Vec::new()),
+            Level::Party => Withheld::RecipientPolicy(Vec::new()),
+        },
     }
 }
 
-fn of_ground(state: &State, ground: &Ground) -> Option<NamedFlow> {
+/// The flow that carries a group, with the consent that opens it for that group.
+fn of_ground(
+    state: &State,
+    (level, group): (Level, Groups),
+    question: &Question,
+    ground: &Ground,
+) -> Option<NamedFlow> {
     let flow = named(state, &ground.agreement, &ground.flow)?;
-    Some(NamedFlow { consents: ground.consents.clone(), ..flow })
+    let alone = Question { groups: group, ..question.clone() };
+    let decided = access::decide(state, &alone);
+    let consents = decided.grounds.first().map(|ground| ground.consents.clone());
+    // A consent that was only described has no name.
+    let named = level == Level::Owner && question.client != assumed::NOBODY;
+    Some(NamedFlow { consents: consents.filter(|_| named).unwrap_or_default(), ..flow })
 }
 
 fn named(state: &State, id: &AgreementId, flow: &FlowId) -> Option<NamedFlow> {
@@ -343,6 +426,7 @@ fn named(state: &State, id: &AgreementId, flow: &FlowId) -> Option<NamedFlow> {
         version: agreement.version,
         flow: row.id.clone(),
         basis: row.basis,
+        legal_power: row.legal_power,
         gate: row.gate,
         consents: BTreeSet::new(),
     })

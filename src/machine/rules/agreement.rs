@@ -19,7 +19,7 @@ use prost::Message;
 
 use crate::{
     machine::{
-        apply::{Context, Effect},
+        apply::{Context, Effect, Who},
         command::agreement::{AgreementCommand, Content},
         outcome::{Receipt, Refusal, Remembered},
         state::{
@@ -33,11 +33,11 @@ use crate::{
     },
     model::{
         digest::Digest,
-        id::AgreementId,
+        id::{AgreementId, RequestId},
         limit,
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1::{AgreementContent, AtExpiry, AtReview, LawfulBasis, SuspendReason},
+    pb::ledger::v1::{AgreementContent, AtExpiry, AtReview, LawfulBasis, Purpose, SuspendReason},
 };
 
 pub mod gap;
@@ -325,6 +325,35 @@ fn draft(
 fn closed(row: &Agreement, now: UnixMillis) -> Agreement {
     let ended_at = row.ended_at.or_else(|| (row.until() <= now).then(|| row.until()));
     Agreement { status: status(row, now), ended_at, ..row.clone() }
+}
+
+/// A version as a party could draft it now, without drafting it.
+///
+/// # Errors
+/// What would refuse the draft.
+pub(in crate::machine) fn as_drafted(
+    state: &State,
+    (viewer, now): (AgencyNumber, UnixMillis),
+    (id, wanted): (&AgreementId, &Content),
+) -> Result<Agreement, Refusal> {
+    let context = Context {
+        position: state.chain.next,
+        now,
+        who: Who::Agency(viewer),
+        purpose: Purpose::Administration,
+        unattended: true,
+        request_id: RequestId::from_bytes([0; 16]),
+    };
+    let known = state.tables.agreements.contains(id);
+    if known && of_party(state, viewer, id).is_err() {
+        return Err(Refusal::AgreementExists);
+    }
+    if !state.agency(viewer).is_some_and(|agency| content::names(wanted, &agency.id)) {
+        return Err(Refusal::NotAParty);
+    }
+    content::draftable(&findings(state, now, wanted))?;
+    let version = state.latest_version(id).map_or(0, |row| row.version);
+    drafted(state, &context, id, (version.saturating_add(1), wanted))
 }
 
 fn drafted(

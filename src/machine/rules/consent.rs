@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-mod grantor;
+pub(in crate::machine) mod grantor;
 mod holder;
 pub(in crate::machine) mod word;
 
@@ -60,13 +60,13 @@ pub(in crate::machine) fn decide(
         ConsentCommand::Record { scope, act, expires_at, renews } => {
             let asked = asked(state, context, scope, true)?;
             dates(context.now, act, *expires_at)?;
-            let review = grantor::may_give(scope.gate, act, context.now)?;
+            let review = grantor::may_give(state, scope.gate, act, context.now)?;
             let said = Said::Given { expires_at: *expires_at, review, renews: *renews };
             record(state, context, (scope, act), asked, said)
         }
         ConsentCommand::Refuse { scope, act } => {
             let asked = asked(state, context, scope, false)?;
-            grantor::may_refuse(scope.gate, act)?;
+            grantor::may_refuse(state, scope.gate, act)?;
             dates(context.now, act, None)?;
             record(state, context, (scope, act), asked, Said::Refused)
         }
@@ -305,7 +305,7 @@ fn renewable(old: &Consent, new: &Consent) -> bool {
         && old.gate == new.gate
 }
 
-fn act_row(act: &Act) -> ActRow {
+pub(in crate::machine) fn act_row(act: &Act) -> ActRow {
     ActRow {
         grantor: i32::from(act.grantor),
         authority: i32::from(act.authority),

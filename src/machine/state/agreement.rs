@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     machine::{
         State,
+        law::{self, Rule},
         state::{
             agency::AgencyNumber,
             record::{Groups, TypeNumber},
@@ -282,21 +283,25 @@ impl State {
 
     fn unindex_agreement(&mut self, id: &AgreementId) {
         let Some(old) = self.tables.agreements.get(id) else { return };
-        for (from, to, flow) in flow_keys(id, old) {
+        for (from, to, flow) in self.flow_keys(id, old) {
             if let Some(by_recipient) = self.indexes.flows.get_mut(&from) {
                 if let Some(keys) = by_recipient.get_mut(&to) {
                     let _removed = keys.remove(&flow);
                 }
                 by_recipient.retain(|_, keys| !keys.is_empty());
+                if by_recipient.is_empty() {
+                    let _none_left = self.indexes.flows.remove(&from);
+                }
             }
         }
-        self.indexes.flows.retain(|_, by_recipient| !by_recipient.is_empty());
         for (recipient, flow) in emergency_keys(id, old) {
             if let Some(keys) = self.indexes.emergency_flows.get_mut(&recipient) {
                 let _removed = keys.remove(&flow);
+                if keys.is_empty() {
+                    let _none_left = self.indexes.emergency_flows.remove(&recipient);
+                }
             }
         }
-        self.indexes.emergency_flows.retain(|_, keys| !keys.is_empty());
         if let Some((at, _)) = old.next_deadline() {
             let _removed = self.indexes.agreement_deadlines.remove(&(at, id.clone()));
         }
@@ -304,8 +309,8 @@ impl State {
 
     fn index_agreement(&mut self, id: &AgreementId) {
         let Some(agreement) = self.tables.agreements.get(id) else { return };
-        if agreement.status == Status::Active {
-            for (from, to, flow) in flow_keys(id, agreement) {
+        if agreement.status == Status::Active || law::counts_anyway(self, agreement) {
+            for (from, to, flow) in self.flow_keys(id, agreement) {
                 let by_recipient = self.indexes.flows.entry(from).or_default();
                 by_recipient.entry(to).or_default().insert(flow);
             }
@@ -318,6 +323,24 @@ impl State {
         }
     }
 
+    /// Under which keys the flows of an agreement are found.
+    fn flow_keys(&self, id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
+        let anybody: BTreeSet<AgencyNumber> = if self.applies(Rule::RecipientNamed) {
+            BTreeSet::new()
+        } else {
+            self.tables.agencies.iter().map(|(number, _)| *number).collect()
+        };
+        let mut keys = Vec::new();
+        // INVARIANT (emergency): what is for emergencies alone is not in the index that every other decision reads.
+        let flows = (0_u16..).zip(&agreement.flows).filter(|(_, flow)| flow.emergency.is_none());
+        for (place, flow) in flows {
+            let from = (flow.publisher, flow.record_type);
+            let recipients = flow.recipients.union(&anybody);
+            keys.extend(recipients.map(|to| (from, *to, (id.clone(), place))));
+        }
+        keys
+    }
+
     pub(super) fn index_agreements(&mut self) {
         let ids: Vec<_> = self.tables.agreements.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
@@ -328,18 +351,6 @@ impl State {
 
 /// From whom and of which type; to whom; under which agreement, and the place of the flow in it.
 type FlowKey = ((AgencyNumber, TypeNumber), AgencyNumber, (AgreementId, u16));
-
-fn flow_keys(id: &AgreementId, agreement: &Agreement) -> Vec<FlowKey> {
-    (0_u16..)
-        .zip(&agreement.flows)
-        // INVARIANT (emergency): what is for emergencies alone is not in the index that every other decision reads.
-        .filter(|(_, flow)| flow.emergency.is_none())
-        .flat_map(|(place, flow)| {
-            let from = (flow.publisher, flow.record_type);
-            flow.recipients.iter().map(move |to| (from, *to, (id.clone(), place)))
-        })
-        .collect()
-}
 
 /// The flows for emergencies by recipient.
 fn emergency_keys(

@@ -5,6 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     machine::{
         State,
+        law::Rule,
         state::{agency::AgencyNumber, record::Groups},
     },
     model::{
@@ -87,7 +88,7 @@ impl State {
 
     /// That a record (first version) was taken back.
     pub fn retraction(&self, first: RecordId) -> Option<&Retraction> {
-        self.tables.retractions.get(&first)
+        self.tables.retractions.get(&first).filter(|_| self.applies(Rule::Retracted))
     }
 
     /// The recalls of a record (first version) from one recipient, in the order of their issue.

@@ -26,7 +26,8 @@ use crate::{
     service::{
         act,
         caller::Caller,
-        context, decision,
+        context,
+        decision::{self, Decided},
         exchange::{
             Exchange,
             shown::{self, Line},
@@ -51,11 +52,18 @@ impl Exchange {
         let asked = context::asked(node, caller, (context, &request_id), None)?;
         let record = name::parse::<RecordId>(&name, "name").map_err(status::violation)?;
         let reason = context::read_reason(reason)?;
-        let decision_id = decision::id(node, caller, asked.request_id);
+        // The same for a record that there is and one that there is not: only who published it can open the id.
+        let decided = decision::by_name(node, caller, record, asked.purpose);
+        let id_of = |decided: Option<&Decided>| match decided {
+            Some(decided) => decision::of_record(node, asked.request_id, decided),
+            None => decision::id(node, caller, asked.request_id),
+        };
         let opened = node.open_record(&asked, record, reason).await.map_err(status::failed)?;
-        let outgoing = opened.map_err(|refusal| status::refused(refusal, "name", &decision_id))?;
+        let outgoing =
+            opened.map_err(|refusal| status::refused(refusal, "name", &id_of(decided.as_ref())))?;
         let (released, record) =
             shown::record(node, outgoing).map_err(|fault| status::faulty(&fault))?;
+        let decision_id = id_of(decided.map(|decided| decided.by(&released)).as_ref());
         let mut response = Response::new(GetRecordResponse { record: Some(record), decision_id });
         response.extensions_mut().insert(GateTicket(vec![released]));
         Ok(response)

@@ -35,6 +35,17 @@ fn a_policy_that_says_what_it_means_is_found_nothing_of() {
 }
 
 #[test]
+fn names_of_two_kinds_that_are_compared_may_be_the_same() {
+    for text in [
+        r"forbid(principal, action, resource) when { context.agreement == context.flow };",
+        r"forbid(principal, action, resource) when { context.flow == resource.group };",
+        r"forbid(principal, action, resource) when { context.agreement != context.flow };",
+    ] {
+        assert_eq!(found(&[("mine", text)]), [], "{text}");
+    }
+}
+
+#[test]
 fn a_policy_that_can_never_forbid_is_found() {
     for text in [
         r#"forbid(principal, action, resource) when { context.gate == "statutary_consent" };"#,

@@ -72,8 +72,13 @@ impl World {
     /// A world with its Genesis and the record type [`LEAVER_FORM`]: `core`, `destination`, and `support-needs`, which
     /// holds special category data.
     pub(crate) fn new() -> Self {
+        Self::under(State::empty())
+    }
+
+    /// The same, upon an empty state.
+    pub(crate) fn under(empty: State) -> Self {
         let mut world = Self {
-            state: State::empty(),
+            state: empty,
             now_ms: BEGINNING_MS,
             drawn: 0,
             entries: Vec::new(),
@@ -106,7 +111,12 @@ impl World {
 
     /// A world with the agencies that most scripts use: two councils, SDS, a college, a health board, a voluntary body.
     pub(crate) fn of_partners() -> Self {
-        let mut world = Self::new();
+        Self::of_partners_under(State::empty())
+    }
+
+    /// The same, upon an empty state.
+    pub(crate) fn of_partners_under(empty: State) -> Self {
+        let mut world = Self::under(empty);
         world.enrol("council", AgencyKind::Council);
         world.enrol("sds", AgencyKind::NationalBody);
         world.enrol("college", AgencyKind::College);

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use concordat::{
     model::{id::AgencyId, identifier::scn::check_digit},
     pb::{
-        ledger::v1::{self as ledger, Purpose, command::Kind},
-        v1::{self as pb, explain_decision_request, seek_subscription_request},
+        ledger::v1::{self as ledger, command::Kind},
+        v1::{self as pb, seek_subscription_request},
     },
 };
 use prost::Message;
@@ -21,6 +21,8 @@ use crate::{
     ledger_samples::Dice,
     raw,
 };
+
+mod policies;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -157,7 +159,7 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         33..=44 => deliveries(dice, pool),
         45..=56 => clients(dice, pool, world),
         57..=68 => consents::next(dice, pool, world),
-        69..=78 => policies(dice, pool, world),
+        69..=78 => policies::next(dice, pool, world),
         79..=84 => agreements(dice, pool, world),
         85..=86 => recalls(dice, pool),
         87 => disposals(dice, pool, world),
@@ -490,70 +492,6 @@ fn disposals(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         _ => {
             let request = pb::ListHoldsRequest { context, lifted_too: true, page_size, page_token };
             of("DisposalService/ListHolds", &request)
-        }
-    }
-}
-
-fn policies(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
-    let request_id = pool.request(dice);
-    let policy = format!("own-{}", dice.below(4));
-    match dice.below(8) {
-        0 => {
-            let texts = [
-                r#"forbid(principal, action, resource) when { resource.group == "contact" };"#,
-                "permit(principal, action, resource);",
-                "forbid",
-            ];
-            let text = texts[usize::try_from(dice.below(3)).unwrap_or_default()].to_owned();
-            let put = ledger::PutPolicy { policy, text, schema_version: 1 };
-            let signature = world.signature(&request_id, &Kind::PutPolicy(put.clone()));
-            let request = pb::PutPolicyRequest {
-                context: context(),
-                request_id,
-                put: Some(put),
-                signature,
-                validate_only: false,
-            };
-            of("PolicyService/PutPolicy", &request)
-        }
-        1 => {
-            let remove = ledger::RemovePolicy { policy };
-            let signature = world.signature(&request_id, &Kind::RemovePolicy(remove.clone()));
-            let request = pb::RemovePolicyRequest {
-                context: context(),
-                request_id,
-                remove: Some(remove),
-                signature,
-                validate_only: false,
-            };
-            of("PolicyService/RemovePolicy", &request)
-        }
-        2 => {
-            let owner = if dice.below(2) == 0 { pool.agency.as_str() } else { "pine-council" };
-            let policy = if dice.below(2) == 0 { policy } else { "hidden-3".to_owned() };
-            let name = format!("agencies/{owner}/policies/{policy}");
-            of("PolicyService/GetPolicy", &pb::GetPolicyRequest { context: context(), name })
-        }
-        _ => {
-            let recipients = ["skills", "birch-college", "cedar-trust", "nobody"];
-            let place = usize::try_from(dice.below(4)).unwrap_or_default();
-            let subject = match dice.below(3) {
-                0 => explain_decision_request::Subject::Described(pb::DescribedRecord {
-                    record_type: LEAVER_FORM.to_owned(),
-                    client: pool.name(dice, "clients"),
-                    field_groups: vec!["core".to_owned(), "support".to_owned()],
-                }),
-                _ => explain_decision_request::Subject::Record(pool.name(dice, "records")),
-            };
-            let request = pb::ExplainDecisionRequest {
-                context: context(),
-                reason: 1,
-                subject: Some(subject),
-                recipient: format!("agencies/{}", recipients[place]),
-                recipient_purpose: i32::from(Purpose::SchoolLeaverTransition),
-                assumed_agreement: None,
-            };
-            of("PolicyService/ExplainDecision", &request)
         }
     }
 }

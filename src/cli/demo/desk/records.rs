@@ -114,8 +114,9 @@ impl Desk {
     ) -> Result<BTreeMap<String, BTreeMap<String, pb::WithheldReason>>, CliError> {
         stream::iter(records)
             .map(|record| async move {
-                let decisions = self.explain_one(record, recipient).await?;
-                let withheld = decisions
+                let explained = self.explain_one(record, recipient).await?;
+                let withheld = explained
+                    .decisions
                     .into_iter()
                     .filter(|decision| decision.outcome() == pb::DecisionOutcome::Withheld)
                     .map(|decision| (decision.field_group.clone(), decision.withheld_reason()));
@@ -126,21 +127,22 @@ impl Desk {
             .await
     }
 
-    async fn explain_one(
+    /// What a recipient gets of a record of the agency's own, and why.
+    pub(in super::super) async fn explain_one(
         &self,
         record: &str,
         recipient: &str,
-    ) -> Result<Vec<pb::GroupDecision>, CliError> {
+    ) -> Result<pb::ExplainDecisionResponse, CliError> {
         let request = pb::ExplainDecisionRequest {
             context: self.context(Purpose::SchoolLeaverTransition),
             reason: ledger::ReadReason::Quality.into(),
             subject: Some(pb::explain_decision_request::Subject::Record(record.to_owned())),
             recipient: format!("agencies/{recipient}"),
             recipient_purpose: Purpose::SchoolLeaverTransition.into(),
-            assumed_agreement: None,
+            ..pb::ExplainDecisionRequest::default()
         };
         let mut policies = PolicyServiceClient::new(self.session.channel());
-        Ok(policies.explain_decision(request).await?.into_inner().decisions)
+        Ok(policies.explain_decision(request).await?.into_inner())
     }
 
     /// The recalls of the agency's inbox that it has not answered.

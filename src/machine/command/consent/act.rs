@@ -175,6 +175,27 @@ impl Review {
         }
     }
 
+    /// The latest place of a milestone for somebody who was `age_years` old at `given_at`; `None` for one that does not
+    /// derive from an age.
+    pub fn latest(
+        milestone: pb::Milestone,
+        (given_at, age_years): (UnixMillis, u32),
+    ) -> Option<Self> {
+        let given = day_of(given_at)?;
+        let years = match milestone {
+            pb::Milestone::TwelfthBirthday => 12,
+            pb::Milestone::LeavingDate | pb::Milestone::SixteenthBirthday => 16,
+            pb::Milestone::AuthorityEnd | pb::Milestone::Unspecified => return None,
+        };
+        let left = i64::from(years).checked_sub(i64::from(age_years))?.max(0);
+        let at = given.checked_add(left.years()).ok()?;
+        let month = u32::try_from(at.year()).ok()?.checked_mul(100)?;
+        let month = month.checked_add(u32::try_from(at.month()).ok()?)?;
+        let dated = milestone == pb::Milestone::LeavingDate;
+        let day = if dated { u32::try_from(at.day()).ok()? } else { 0 };
+        Some(Self { milestone: i32::from(milestone), month, day })
+    }
+
     /// Whether the milestone can be the day on which somebody becomes `years` old who was `age_years` old at `given_at`.
     pub fn fits_birthday(self, years: u32, (given_at, age_years): (UnixMillis, u32)) -> bool {
         let window = || {

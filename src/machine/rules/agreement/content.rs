@@ -43,6 +43,7 @@ pub(in crate::machine) fn findings(
     parties(state, content, &mut findings);
     flows(state, content, &mut findings);
     terms::findings(content, now, &mut findings);
+    findings.0.retain(|finding| state.asks_for(finding.gap));
     findings.0.sort();
     findings.0
 }

@@ -11,7 +11,9 @@
 use crate::{
     machine::{
         command::consent::{Act, Review},
+        law::Rule,
         outcome::Refusal,
+        state::State,
     },
     model::order::UnixMillis,
     pb::ledger::v1::{
@@ -29,30 +31,30 @@ const OF_AGE_YEARS: u32 = 16;
 /// # Errors
 /// `AuthorityMissing`, `AuthorityNotKnown`, `GrantorNotCompetent`, `MandateMissing`, `ViewMissing`, `ReviewMissing`,
 /// `ReviewPast`.
-pub(super) fn may_give(
+pub(in crate::machine) fn may_give(
+    state: &State,
     gate: Gate,
     act: &Act,
     now: UnixMillis,
 ) -> Result<Option<(UnixMillis, i32)>, Refusal> {
-    may_speak(gate, act)?;
+    may_speak(state, gate, act)?;
     if act.grantor == Grantor::Self_ {
         return Ok(None);
     }
-    let under_order = under_order(act);
-    if OF_AGE_YEARS <= act.age_years && !under_order {
+    let under_order = under_order(act) && state.applies(Rule::OrderSpeaks);
+    let of_age = OF_AGE_YEARS <= act.age_years;
+    if of_age && !under_order && state.applies(Rule::MandateFromSixteen) {
         return Err(Refusal::MandateMissing);
     }
     let statutory = gate == Gate::StatutoryConsent;
-    if statutory && act.view == ClientView::Unspecified {
+    if statutory && act.view == ClientView::Unspecified && state.applies(Rule::ViewRecorded) {
         return Err(Refusal::ViewMissing);
     }
-    for milestone in called_for(statutory, under_order, act) {
-        let stated = act.reviews.iter().any(|review| review.milestone == i32::from(milestone));
-        if !stated {
-            return Err(Refusal::ReviewMissing);
-        }
-    }
-    if !act.reviews.iter().all(|review| plausible(*review, act)) {
+    let all_stated = called_for(statutory, under_order, act)
+        .into_iter()
+        .all(|milestone| act.reviews.iter().any(|review| review.milestone == i32::from(milestone)));
+    let stated = all_stated && act.reviews.iter().all(|review| plausible(*review, act));
+    if !stated && state.applies(Rule::ReviewStated) {
         return Err(Refusal::ReviewMissing);
     }
     let ends = act.authority_ends_at.map(|end| (end, i32::from(Milestone::AuthorityEnd)));
@@ -65,37 +67,49 @@ pub(super) fn may_give(
 ///
 /// # Errors
 /// `AuthorityMissing`, `AuthorityNotKnown`, `GrantorNotCompetent`.
-pub(super) fn may_refuse(gate: Gate, act: &Act) -> Result<(), Refusal> {
-    if act.grantor == Grantor::Self_ { Ok(()) } else { may_speak(gate, act) }
+pub(in crate::machine) fn may_refuse(state: &State, gate: Gate, act: &Act) -> Result<(), Refusal> {
+    if act.grantor == Grantor::Self_ { Ok(()) } else { may_speak(state, gate, act) }
 }
 
 /// Holds that the grantor is the one who speaks.
-fn may_speak(gate: Gate, act: &Act) -> Result<(), Refusal> {
-    let client = client_speaks(gate, act);
-    match act.grantor {
-        Grantor::Self_ if client => Ok(()),
-        Grantor::Self_ | Grantor::Unspecified => Err(Refusal::GrantorNotCompetent),
-        Grantor::Parent | Grantor::Representative => match act.authority {
-            Authority::Unspecified => Err(Refusal::AuthorityMissing),
-            Authority::NotKnown => Err(Refusal::AuthorityNotKnown),
-            Authority::Seen | Authority::Stated if client => Err(Refusal::GrantorNotCompetent),
-            Authority::Seen | Authority::Stated => Ok(()),
-        },
+fn may_speak(state: &State, gate: Gate, act: &Act) -> Result<(), Refusal> {
+    let client = client_speaks(state, gate, act);
+    let another = match act.grantor {
+        Grantor::Self_ => !client,
+        Grantor::Parent | Grantor::Representative => client,
+        Grantor::Unspecified => return Err(Refusal::GrantorNotCompetent),
+    };
+    if act.grantor != Grantor::Self_ {
+        match act.authority {
+            Authority::Unspecified if state.applies(Rule::AuthorityStated) => {
+                return Err(Refusal::AuthorityMissing);
+            }
+            Authority::NotKnown if state.applies(Rule::AuthorityKnown) => {
+                return Err(Refusal::AuthorityNotKnown);
+            }
+            Authority::Unspecified | Authority::NotKnown | Authority::Seen | Authority::Stated => {}
+        }
     }
+    if another && state.applies(Rule::SpeaksAtAge) {
+        return Err(Refusal::GrantorNotCompetent);
+    }
+    Ok(())
 }
 
 /// Whether the client speaks for itself.
-fn client_speaks(gate: Gate, act: &Act) -> bool {
-    if act.competence == Competence::Incapable {
+fn client_speaks(state: &State, gate: Gate, act: &Act) -> bool {
+    if act.competence == Competence::Incapable && state.applies(Rule::AssessedIncapable) {
         return false;
     }
+    let assessed = act.competence == Competence::Competent;
+    let competent = assessed && state.applies(Rule::AssessedCompetent);
     match gate {
         Gate::StatutoryConsent => match act.school_age {
             SchoolAge::Over => true,
             SchoolAge::Within | SchoolAge::Unspecified => OF_AGE_YEARS <= act.age_years,
         },
         Gate::DataProtectionConsent | Gate::Confidentiality | Gate::None | Gate::Unspecified => {
-            SPEAKS_FROM_YEARS <= act.age_years || act.competence == Competence::Competent
+            SPEAKS_FROM_YEARS <= act.age_years || competent
         }
     }
 }

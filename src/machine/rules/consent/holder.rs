@@ -7,6 +7,7 @@
 use crate::{
     machine::{
         apply::{Context, Effect},
+        law::Rule,
         outcome::Refusal,
         rules::exchange::derived,
         state::{
@@ -80,8 +81,14 @@ pub(super) fn hold(
 ) -> Result<(), Refusal> {
     match holder {
         None => Ok(()),
-        Some(id) if of(state, whose, id)?.has_rights() => Ok(()),
-        Some(_) => Err(Refusal::HolderWithoutRights),
+        Some(id) => {
+            let has_rights = of(state, whose, id)?.has_rights();
+            if has_rights || !state.applies(Rule::WithoutRights) {
+                Ok(())
+            } else {
+                Err(Refusal::HolderWithoutRights)
+            }
+        }
     }
 }
 

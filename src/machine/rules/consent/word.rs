@@ -7,11 +7,14 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    machine::state::{
-        State,
-        agency::AgencyNumber,
-        consent::Consent,
-        record::{Groups, TypeNumber},
+    machine::{
+        law::Rule,
+        state::{
+            State,
+            agency::AgencyNumber,
+            consent::Consent,
+            record::{Groups, TypeNumber},
+        },
     },
     model::{
         id::{ClientId, ConsentId, HolderId},
@@ -84,7 +87,7 @@ pub(in crate::machine) fn last(
     client: ClientId,
     about: &About,
 ) -> Result<ConsentId, Closed> {
-    let covering = state.consents_of(client).filter(|(_, consent)| covers(consent, about));
+    let covering = state.consents_of(client).filter(|(_, consent)| covers(state, consent, about));
     let mut last: Option<(Position, Voice, Result<ConsentId, Closed>)> = None;
     // Who refused and has not come round, and whether the owner upheld the refusal.
     let mut objections: BTreeSet<(Voice, bool)> = BTreeSet::new();
@@ -97,18 +100,20 @@ pub(in crate::machine) fn last(
             objections.insert((who, upheld(consent)));
             let _came_round = consenting.remove(&who);
         }
-        let (position, said) = said(id, consent, about);
+        let (position, said) = said(state, (id, consent), about);
         if said.is_ok() {
             consenting.insert(who);
         }
-        if last.as_ref().is_none_or(|(before, ..)| *before < position) {
+        let first_no = last.as_ref().is_some_and(|(_, _, before)| before.is_err());
+        let stays = first_no && !state.applies(Rule::LastWord);
+        if !stays && last.as_ref().is_none_or(|(before, ..)| *before < position) {
             last = Some((position, who, said));
         }
     }
     let (_, who, said) = last.ok_or(Closed::Missing)?;
     let upheld = objections.iter().any(|(_, upheld)| *upheld);
     match said {
-        Ok(id) if objections.is_empty() => Ok(id),
+        Ok(id) if objections.is_empty() || !state.applies(Rule::DisputeWithholds) => Ok(id),
         Ok(_) if upheld => Err(Closed::Refused),
         Ok(_) => Err(Closed::Contested),
         Err(Closed::Refused) if who != Voice::Client && !consenting.is_empty() && !upheld => {
@@ -120,15 +125,19 @@ pub(in crate::machine) fn last(
 
 /// Whether something was said about this. A refusal stands against every gate and purpose; a consent opens the gate and
 /// the purposes that it was given for.
-fn covers(consent: &Consent, about: &About) -> bool {
-    consent.publisher == about.publisher
+fn covers(state: &State, consent: &Consent, about: &About) -> bool {
+    let asks = |rule, so: bool| so || !state.applies(rule);
+    asks(Rule::ConsentOfPublisher, consent.publisher == about.publisher)
         && consent.record_type == about.record_type
-        && consent.groups.covers(about.group)
-        && consent.recipients.contains(&about.recipient)
+        && asks(Rule::ConsentNamesGroup, consent.groups.covers(about.group))
+        && asks(Rule::ConsentNamesRecipient, consent.recipients.contains(&about.recipient))
         && if consent.given {
-            consent.gate == about.gate && consent.purposes.contains(&about.purpose)
+            asks(Rule::ConsentFitsGate, consent.gate == about.gate)
+                && asks(Rule::ConsentPurpose, consent.purposes.contains(&about.purpose))
         } else {
-            !consent.set_aside()
+            let aside = consent.set_aside() && state.applies(Rule::OwnerDecides);
+            let counts = !upheld(consent) || state.applies(Rule::ObjectionUpheld);
+            !aside && counts && state.applies(Rule::RefusalCounts)
         }
 }
 
@@ -138,21 +147,27 @@ fn upheld(refusal: &Consent) -> bool {
 }
 
 /// One word and where it stands: a withdrawal, and the loss of rights, stand where they were recorded.
-fn said(id: ConsentId, consent: &Consent, about: &About) -> (Position, Result<ConsentId, Closed>) {
+fn said(
+    state: &State,
+    (id, consent): (ConsentId, &Consent),
+    about: &About,
+) -> (Position, Result<ConsentId, Closed>) {
     if !consent.given {
         return (consent.position, Err(Closed::Refused));
     }
     let withdrawn = consent.withdrawn(about.recipient, about.group);
+    let withdrawn = withdrawn.filter(|_| state.applies(Rule::WithdrawalCounts));
     let invalid = consent.invalid.map(|(position, _)| position);
+    let invalid = invalid.filter(|_| state.applies(Rule::RightsLost));
     match (withdrawn, invalid) {
         (Some(position), _) => return (position, Err(Closed::Withdrawn)),
         (None, Some(position)) => return (position, Err(Closed::Invalid)),
         (None, None) => {}
     }
     let over = |end: UnixMillis| end <= about.now;
-    let said = if consent.expires_at.is_some_and(over) {
+    let said = if consent.expires_at.is_some_and(over) && state.applies(Rule::ConsentExpires) {
         Err(Closed::Expired)
-    } else if consent.review.is_some_and(|(at, _)| over(at)) {
+    } else if consent.review.is_some_and(|(at, _)| over(at)) && state.applies(Rule::ReviewDue) {
         Err(Closed::InReview)
     } else {
         Ok(id)
