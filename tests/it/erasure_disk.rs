@@ -1,8 +1,7 @@
 //! After an erasure: somebody who holds ledger, store and keyring of an exchange that `serve` ran looks for the erased.
 //!
 //! The thief knows the formats and has all the time there is: it unwraps every key that any epoch of the keyring wraps,
-//! opens whatever these keys open, and tries every valid Scottish Candidate Number and CHI number against what it got. By
-//! default it tries those that share the beginnings of the erased ones; with `CONCORDAT_SEEDS` of 1000 or more, all.
+//! opens whatever these keys open, and tries every valid Scottish Candidate Number and CHI number against what it got.
 //! Beside it the files are searched as bytes for the erased keys and for what identified the erased client.
 
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "helpers of tests may end a test")]
@@ -24,7 +23,7 @@ use concordat::{
     model::{
         digest::Digest,
         id::{AgencyId, ClientId, KeyId, LedgerId, RecordId},
-        identifier::{chi::Chi, scn::check_digit},
+        identifier::{chi::Chi, scn::Scn},
         order::Position,
     },
     pb::ledger::v1::{self as pb, PartKind, SealedPart, command::Kind},
@@ -65,10 +64,6 @@ struct Loot {
 
 impl Loot {
     /// Whether anything is known of somebody with this number.
-    fn knows(&self, number: &str) -> bool {
-        self.numbers.contains(number)
-    }
-
     fn client(&self, scn: &str) -> Option<ClientId> {
         self.identifiers.iter().find(|(_, told)| told.scn == scn).map(|(client, _)| *client)
     }
@@ -219,47 +214,13 @@ fn open_bodies(loot: &mut Loot, state: &State, parts: &[Vec<SealedPart>]) {
     }
 }
 
-/// Tries numbers against the loot; those that are known.
+/// Every valid number that the loot knows: what trying each of them against it would find.
 fn enumerate(loot: &Loot) -> Vec<String> {
-    let all = std::env::var("CONCORDAT_SEEDS")
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok())
-        .is_some_and(|seeds| 1_000 <= seeds);
-    let mut known = Vec::new();
-    let bodies: Box<dyn Iterator<Item = u32>> = if all {
-        Box::new(0..100_000_000)
-    } else {
-        Box::new((5_120_000..5_130_000).chain(12_340_000..12_350_000))
+    let valid = |number: &&String| match number.len() {
+        9 => number.parse::<Scn>().is_ok(),
+        _ => number.parse::<Chi>().is_ok(),
     };
-    for body in bodies {
-        let digits = format!("{body:08}");
-        let numbers: Vec<u8> = digits.bytes().map(|byte| byte - b'0').collect();
-        let Some(check) = check_digit(numbers.try_into().unwrap()) else { continue };
-        let scn = format!("{digits}{check}");
-        if loot.knows(&scn) {
-            known.push(scn);
-        }
-    }
-    // CHI numbers begin with a day of birth: every serial of each day of the years of school leavers, or of one day.
-    let days: Vec<String> = if all {
-        let dates = (1..=31).flat_map(|day| (1..=12).map(move |month| (day, month)));
-        dates
-            .flat_map(|(day, month)| {
-                (0..=99).map(move |year| format!("{day:02}{month:02}{year:02}"))
-            })
-            .collect()
-    } else {
-        vec!["140910".to_owned()]
-    };
-    for day in days {
-        for serial in 0..10_000 {
-            let chi = format!("{day}{serial:04}");
-            if chi.parse::<Chi>().is_ok() && loot.knows(&chi) {
-                known.push(chi);
-            }
-        }
-    }
-    known
+    loot.numbers.iter().filter(valid).cloned().collect()
 }
 
 fn copy_all(from: &Path, to: &Path) {
