@@ -194,10 +194,20 @@ impl Decision {
 
 /// Decides.
 pub fn decide(state: &State, question: &Question) -> Decision {
+    decide_on(state, question, |_| true)
+}
+
+/// Decides as if there were no flows but those that `counts` says count: a group that one flow may not carry here is then
+/// carried by the next one that may.
+pub(in crate::machine) fn decide_on(
+    state: &State,
+    question: &Question,
+    counts: impl Fn(&Flow) -> bool,
+) -> Decision {
     let mut decision = Decision::default();
     let mut nearest: Vec<Withheld> = Vec::new();
     let mut open = question.groups;
-    for (id, agreement, place, flow) in flows(state, question) {
+    for (id, agreement, place, flow) in flows(state, question).filter(|(.., flow)| counts(flow)) {
         let named = if state.applies(Rule::GroupsNamed) { flow.groups } else { open };
         let asked = open.and(named);
         if asked.is_empty() {

@@ -4,26 +4,13 @@
 //! not have waits for a person and is not lost: it is offered anew when a person takes the subscription over.
 
 use crate::machine::{
-    access::{self, Decision, Ground, Question},
+    access::{self, Decision, Question},
     state::{State, agency::AgencyNumber},
 };
 
-/// Decides, and leaves out what only a person may read unless one stands by.
+/// Decides, without the flows that only a person may read unless one stands by.
 pub(in crate::machine) fn decide(state: &State, question: &Question, unattended: bool) -> Decision {
-    let decision = access::decide(state, question);
-    if unattended { without_named(state, decision) } else { decision }
-}
-
-/// The decision without the grounds on which only a person may read.
-pub(in crate::machine) fn without_named(state: &State, mut decision: Decision) -> Decision {
-    decision.grounds.retain(|ground| !is_named(state, ground));
-    decision
-}
-
-fn is_named(state: &State, ground: &Ground) -> bool {
-    let agreement = state.tables.agreements.get(&ground.agreement);
-    let flow = agreement.and_then(|row| row.flows.iter().find(|flow| flow.id == ground.flow));
-    flow.is_none_or(|flow| flow.named_actor)
+    access::decide_on(state, question, |flow| !(unattended && flow.named_actor))
 }
 
 /// Whether any flow in force to an agency is for persons only.

@@ -24,9 +24,14 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::with(Vec::new())
+    }
+
+    /// With further flows, after the one for named staff.
+    fn with(further: Vec<pb::Flow>) -> Self {
         let mut world = World::of_partners();
         let named = pb::Flow { named_actor: true, ..flow("named", "council", &["health"]) };
-        let flows = vec![flow("duty", "council", &["sds"]), named];
+        let flows = [vec![flow("duty", "council", &["sds"]), named], further].concat();
         let content = world.content(&["council", "sds", "health"], flows);
         world.activate("desk", content);
         let alias = world.add_client("council", client(1));
@@ -113,6 +118,16 @@ impl Desk {
         let now = UnixMillis::new(self.world.now_ms());
         offers::grants_to_open(state, self.record, reader, why, now)
     }
+}
+
+#[test]
+fn what_another_flow_shares_reaches_a_system_although_one_is_for_named_staff() {
+    let mut desk = Desk::with(vec![flow("plain", "council", &["health"])]);
+    let flows = |grants: Vec<pb::Grant>| grants.into_iter().map(|grant| grant.flow).collect();
+    let unattended: Vec<String> = flows(desk.grants(("health", true)));
+    let attended: Vec<String> = flows(desk.grants(("health", false)));
+    assert_eq!((unattended, attended), (owned(&["plain"]), owned(&["named"])));
+    assert_eq!(desk.pull(("health", true)), 1);
 }
 
 #[test]
