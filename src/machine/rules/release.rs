@@ -88,7 +88,8 @@ pub(in crate::machine) fn decide_open(
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
         let (record, row, flows) = (open.record, row.clone(), Vec::new());
-        let planned = Planned { record, row, groups, purpose, until, flows };
+        let unattended = context.unattended;
+        let planned = Planned { record, row, groups, purpose, unattended, until, flows };
         return Ok(Change::Open { planned, via: None, reason });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
@@ -107,9 +108,9 @@ pub(in crate::machine) fn decide_open(
     if groups.is_empty() {
         return Err(Refusal::NotAvailable);
     }
-    let until = until(&decision, groups);
+    let (until, unattended) = (until(&decision, groups), context.unattended);
     let (record, row, flows) = (open.record, row.clone(), flows(&decision, groups));
-    let planned = Planned { record, row, groups, purpose, until, flows };
+    let planned = Planned { record, row, groups, purpose, unattended, until, flows };
     Ok(Change::Open { planned, via: Some(reader), reason })
 }
 
@@ -171,7 +172,8 @@ pub(in crate::machine) fn in_emergency(
     let groups = reached.groups();
     let Reached { record, row, grounds: _ } = reached;
     let (purpose, until) = (i32::from(context.purpose), until.min(ends));
-    let planned = Planned { record, row, groups, purpose, until, flows };
+    let unattended = context.unattended;
+    let planned = Planned { record, row, groups, purpose, unattended, until, flows };
     release(state, context, planned, (reader, None)).under(id)
 }
 

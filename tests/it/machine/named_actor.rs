@@ -2,11 +2,14 @@
 
 use concordat::{
     machine::{
-        Outcome, Receipt, Refusal,
+        Outcome, Receipt, Refusal, Released,
         read::offers,
         state::{agreement::Status, notice::About},
     },
-    model::{id::RecordId, order::UnixMillis},
+    model::{
+        id::{AliasId, RecordId},
+        order::UnixMillis,
+    },
     pb::ledger::v1::{self as pb, Purpose, ReadReason, VersionChange, command::Kind},
 };
 use prost::Message;
@@ -19,6 +22,7 @@ use super::{
 /// The council sends `core` to the health board, for named staff only, and to SDS.
 struct Desk {
     world: World,
+    alias: AliasId,
     record: RecordId,
 }
 
@@ -43,28 +47,32 @@ impl Desk {
             ..pb::OpenKey::default()
         };
         world.apply(By::Node, Kind::OpenKey(open)).unwrap();
-        let mut desk = Self { world, record: RecordId::from_bytes([0; 16]) };
+        let mut desk = Self { world, alias, record: RecordId::from_bytes([0; 16]) };
         for name in ["sds", "health"] {
             let (subscription, record_types) = ("first".to_owned(), owned(&[LEAVER_FORM]));
             let create = pb::CreateSubscription { subscription, record_types };
             desk.act((name, true), Kind::CreateSubscription(create)).unwrap();
         }
+        desk.record = desk.publish();
+        desk
+    }
+
+    /// The council publishes one more record about the client.
+    fn publish(&mut self) -> RecordId {
         let publish = pb::PublishRecord {
             record_type: LEAVER_FORM.to_owned(),
             type_version: 1,
             code_lists: "2026-11-01".to_owned(),
-            client: alias.as_bytes().to_vec().into(),
+            client: self.alias.as_bytes().to_vec().into(),
             groups: owned(&["core"]),
             content_mac: digest("content"),
             key: vec![3; 16].into(),
             ..pb::PublishRecord::default()
         };
-        let published = desk.act(("council", true), Kind::PublishRecord(publish));
-        let Ok(Receipt::Published { record, .. }) = published else {
-            unreachable!("{published:?}")
-        };
-        desk.record = record;
-        desk
+        match self.act(("council", true), Kind::PublishRecord(publish)) {
+            Ok(Receipt::Published { record, .. }) => record,
+            other => unreachable!("{other:?}"),
+        }
     }
 
     fn act(&mut self, (by, unattended): (&str, bool), kind: Kind) -> Outcome {
@@ -79,6 +87,11 @@ impl Desk {
 
     /// A reader begins, and releases what the node would; how many records.
     fn pull(&mut self, by: (&str, bool)) -> usize {
+        self.release(by).len()
+    }
+
+    /// A reader begins, and releases what the node would.
+    fn release(&mut self, by: (&str, bool)) -> Vec<Released> {
         let subscription = "first".to_owned();
         let seek = pb::SeekSubscription { subscription: subscription.clone(), after_delivery: 0 };
         self.act(by, Kind::SeekSubscription(seek)).unwrap();
@@ -92,13 +105,13 @@ impl Desk {
         let now = UnixMillis::new(self.world.now_ms());
         let found = offers::candidates(state, number, now, 8);
         if found.lines.is_empty() {
-            return 0;
+            return Vec::new();
         }
         let (first_delivery, lines) = (found.first_delivery, found.lines);
         let agency = by.0.to_owned();
         let release = pb::ReleaseRecords { agency, subscription, first_delivery, lines };
         match self.world.apply(By::Node, Kind::ReleaseRecords(release)) {
-            Ok(Receipt::Released(lines)) => lines.len(),
+            Ok(Receipt::Released(lines)) => lines,
             other => unreachable!("not released: {other:?}"),
         }
     }
@@ -128,6 +141,27 @@ fn what_another_flow_shares_reaches_a_system_although_one_is_for_named_staff() {
     let attended: Vec<String> = flows(desk.grants(("health", false)));
     assert_eq!((unattended, attended), (owned(&["plain"]), owned(&["named"])));
     assert_eq!(desk.pull(("health", true)), 1);
+}
+
+#[test]
+fn what_leaves_to_a_system_stops_with_its_flow_although_named_staff_could_have_it() {
+    for unattended in [true, false] {
+        let mut desk = Desk::new();
+        let content =
+            desk.world.content(&["council", "health"], vec![flow("plain", "council", &["health"])]);
+        desk.world.activate("another", content);
+        // What was published before that agreement does not flow by it.
+        let again = desk.publish();
+        let lines = desk.release(("health", unattended));
+        let line = lines.iter().find(|line| line.record() == again).unwrap();
+        let now = UnixMillis::new(desk.world.now_ms());
+        assert!(line.may_leave(&desk.world.state, now));
+        let reason = i32::from(pb::SuspendReason::Incident);
+        let suspend = pb::SuspendFlows { agreement: "another".to_owned(), reason };
+        desk.act(("council", true), Kind::SuspendFlows(suspend)).unwrap();
+        assert_eq!(line.may_leave(&desk.world.state, now), !unattended);
+        desk.world.hold();
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(in crate::machine) struct Planned {
     pub(super) row: RecordRow,
     pub(super) groups: Groups,
     pub(super) purpose: i32,
+    /// Whether no person reads it.
+    pub(super) unattended: bool,
     pub(super) until: UnixMillis,
     pub(super) flows: Vec<(AgreementId, u32, FlowId, Groups)>,
 }
@@ -98,9 +100,11 @@ pub(super) fn decide_line(
     if groups.is_empty() || !open.covers(groups) {
         return strike(false);
     }
-    let (purpose, until) = (subscription.purpose, until(&decision, groups));
+    let (purpose, unattended) = (subscription.purpose, subscription.unattended);
+    let until = until(&decision, groups);
     let (record, row, flows) = (latest, row.clone(), flows(&decision, groups));
-    Verdict::Release(line.source, Planned { record, row, groups, purpose, until, flows })
+    let planned = Planned { record, row, groups, purpose, unattended, until, flows };
+    Verdict::Release(line.source, planned)
 }
 
 /// What a source offers: a record, the version it means, and the groups that the subscription does not hold yet.

@@ -7,10 +7,10 @@ use borsh::BorshSerialize;
 
 use crate::{
     machine::{
-        access::{self, Question},
+        access::Question,
         apply::Context,
         rules::{
-            emergency,
+            emergency, named,
             release::{
                 disclosure::{deliver, disclose, shown_alias},
                 line::Planned,
@@ -47,6 +47,9 @@ pub struct Released {
     // The send gate's short cut: no part of the outcome, so that it may change without another digest.
     #[borsh(skip)]
     narrowings: u64,
+    /// Whether no person reads it, so that flows for named staff do not carry it.
+    #[borsh(skip)]
+    unattended: bool,
     /// Before this date nothing it rests on ends by itself.
     #[borsh(skip)]
     until: UnixMillis,
@@ -184,7 +187,8 @@ impl Released {
             return false;
         }
         let question = Question::about(row, self.recipient, self.purpose, now);
-        latest == self.record && access::decide(state, &question).groups().covers(self.groups)
+        let decision = named::decide(state, &question, self.unattended);
+        latest == self.record && decision.groups().covers(self.groups)
     }
 }
 
@@ -195,7 +199,7 @@ pub(super) fn release(
     planned: Planned,
     (recipient, delivery): (AgencyNumber, Option<(SubscriptionNumber, u64)>),
 ) -> Released {
-    let Planned { record, row, groups, purpose, until, flows } = planned;
+    let Planned { record, row, groups, purpose, unattended, until, flows } = planned;
     if let Some((number, delivery)) = delivery {
         deliver(state, number, delivery, (record, row.first, groups));
     }
@@ -221,6 +225,7 @@ pub(super) fn release(
         group_names: names.unwrap_or_default(),
         purpose,
         narrowings: state.chain.narrowings,
+        unattended,
         until,
         emergency: None,
         row: ReleasedRow {

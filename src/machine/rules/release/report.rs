@@ -6,9 +6,9 @@
 use super::{Planned, Released, flows, release, until};
 use crate::{
     machine::{
-        access::{self, Question},
+        access::Question,
         apply::Context,
-        rules::recall,
+        rules::{named, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -31,7 +31,9 @@ pub(in crate::machine) fn planned_for_report(
     if row.publisher == reader {
         let (groups, purpose) = (row.groups.and(visible), i32::from(context.purpose));
         let until = UnixMillis::new(u64::MAX);
-        let planned = Planned { record, row, groups, purpose, until, flows: Vec::new() };
+        let unattended = context.unattended;
+        let flows = Vec::new();
+        let planned = Planned { record, row, groups, purpose, unattended, until, flows };
         return (!groups.is_empty()).then_some(planned);
     }
     received(state, context, (reader, record, row), visible)
@@ -49,11 +51,13 @@ fn received(
     if gone || sent.record != record {
         return None;
     }
-    let purpose = sent.purpose;
-    let decision = access::decide(state, &Question::about(&row, reader, purpose, context.now));
+    let (purpose, unattended) = (sent.purpose, context.unattended);
+    let question = Question::about(&row, reader, purpose, context.now);
+    let decision = named::decide(state, &question, unattended);
     let groups = decision.groups().and(sent.groups).and(visible);
     let (until, flows) = (until(&decision, groups), flows(&decision, groups));
-    (!groups.is_empty()).then_some(Planned { record, row, groups, purpose, until, flows })
+    let planned = Planned { record, row, groups, purpose, unattended, until, flows };
+    (!groups.is_empty()).then_some(planned)
 }
 
 /// Writes the releases of a report into the state.
