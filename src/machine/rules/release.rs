@@ -14,7 +14,7 @@ use crate::{
             subscription::{Release, Source},
         },
         outcome::{Receipt, Refusal},
-        rules::{emergency::Reached, named, reading, recall},
+        rules::{CLIENT_PURPOSES, emergency::Reached, named, reading, recall},
         state::{
             State,
             agency::AgencyNumber,
@@ -81,6 +81,10 @@ pub(in crate::machine) fn decide_open(
     open: &Open,
 ) -> Result<Change, Refusal> {
     let reader = context.agency()?;
+    // Whoever looks after the sharing itself sees what is shared and how well, and nobody's record, not even its own.
+    if !CLIENT_PURPOSES.contains(&context.purpose) {
+        return Err(Refusal::PurposeNotPermitted);
+    }
     let row = state.record(open.record).filter(|row| state.erased(row.first).is_none());
     let row = row.ok_or(Refusal::NotAvailable)?;
     let (purpose, reason) = (i32::from(context.purpose), i32::from(open.reason));

@@ -290,3 +290,25 @@ fn the_owner_hears_when_a_recipient_opens_its_record_again() {
     assert_eq!((*first, *reader, *why), (record, sds, reason));
     assert_eq!((row.count, row.unattended, row.emergency), (2, 2, None));
 }
+
+#[test]
+fn whoever_looks_after_the_sharing_opens_nobodys_record() {
+    let mut desk = Desk::new();
+    let record = desk.record.as_bytes().to_vec().into();
+    let reason = i32::from(ReadReason::Quality);
+    let open = Kind::OpenRecord(pb::OpenRecord { record, reason, grants: Vec::new() });
+    for (purpose, opens) in [
+        (Purpose::Operation, false),
+        (Purpose::Administration, false),
+        (Purpose::SchoolLeaverTransition, true),
+    ] {
+        let request = desk.world.request_id();
+        let council = By::Agency("council");
+        let mut command = desk.world.command(council, request, Signing::Own, open.clone());
+        command.purpose = i32::from(purpose);
+        let outcome = desk.world.append(command.encode_to_vec());
+        let refused = Err(Refusal::PurposeNotPermitted);
+        assert!(if opens { outcome.is_ok() } else { outcome == refused }, "{purpose:?}");
+    }
+    desk.world.hold();
+}
