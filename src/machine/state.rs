@@ -273,6 +273,8 @@ pub struct Indexes {
     pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
     /// Disputes by whose record they are about.
     pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Disputes that are not answered, by the record (first version) that they are about.
+    pub disputes_open: BTreeSet<(RecordId, DisputeId)>,
     /// Cases by who answers for them.
     pub cases_of: BTreeSet<(AgencyNumber, Position, CaseId)>,
     /// Cases that may restrict something, by client and controller.

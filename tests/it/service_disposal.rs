@@ -27,7 +27,7 @@ fn disposals(agency: &Agency) -> DisposalServiceClient<Channel> {
     DisposalServiceClient::new(agency.channel.clone())
 }
 
-fn bytes(name: &str) -> bytes::Bytes {
+pub(crate) fn bytes(name: &str) -> bytes::Bytes {
     let digits = name.rsplit('/').next().unwrap();
     u128::from_str_radix(digits, 16).unwrap().to_be_bytes().to_vec().into()
 }

@@ -7,6 +7,7 @@ use concordat::pb::{
     },
     v1::{
         self as pb, EmergencyEvent, caseload_service_client::CaseloadServiceClient,
+        disposal_service_client::DisposalServiceClient,
         emergency_service_client::EmergencyServiceClient, notice::About,
         notice_service_client::NoticeServiceClient, open_emergency_access_request::Subject,
         request_context::Actor,
@@ -270,6 +271,39 @@ async fn who_was_looked_for_is_found_after_a_new_start_too() {
     let ward = Ward { exchange, council, health, record };
     let opened = ward.open(staff("ann"), known()).await.unwrap();
     assert_eq!(ward.read("ann", &opened.name).await.unwrap().len(), 1);
+    drop(ward.exchange.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_against_a_record_is_marked_in_an_emergency_and_nowhere_else() {
+    let ward = Ward::new().await;
+    ward.authorise().await.unwrap();
+    let opened = ward.open(staff("ann"), known()).await.unwrap();
+    assert_eq!(ward.read("ann", &opened.name).await.unwrap()[0].marks, [0; 0]);
+    let place = ledger::PlaceHold {
+        record: crate::service_disposal::bytes(&ward.record),
+        ground: i32::from(ledger::HoldGround::Safeguarding),
+        ..ledger::PlaceHold::default()
+    };
+    let request = pb::PlaceHoldRequest {
+        context: context(),
+        request_id: ward.council.request(),
+        place: Some(place),
+        validate_only: false,
+    };
+    let mut disposals = DisposalServiceClient::new(ward.council.channel.clone());
+    let _hold = disposals.place_hold(request).await.unwrap();
+    let read = ward.read("ann", &opened.name).await.unwrap();
+    assert_eq!(read[0].marks, [i32::from(pb::RecordMark::LegalHold)]);
+    // Its publisher reads it by name, and knows by itself.
+    let request = pb::GetRecordRequest {
+        context: context(),
+        request_id: ward.council.request(),
+        name: ward.record.clone(),
+        reason: i32::from(ledger::ReadReason::Service),
+    };
+    let own = ward.council.exchange().get_record(request).await.unwrap().into_inner();
+    assert_eq!(own.record.unwrap().marks, [0; 0]);
     drop(ward.exchange.end().await);
 }
 
