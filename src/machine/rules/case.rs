@@ -39,6 +39,8 @@ mod measure;
 mod open;
 mod report;
 
+pub use measure::Told;
+pub(in crate::machine) use measure::tell;
 pub(in crate::machine) use report::entries;
 
 /// What is decided about a case.
