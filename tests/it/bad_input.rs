@@ -547,7 +547,8 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
 /// A member of staff who asks for a child's protection.
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn on_duty() -> Option<pb::RequestContext> {
-    let staff = ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned() };
+    let staff =
+        ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned(), office: 0 };
     Some(pb::RequestContext {
         purpose: i32::from(ledger::Purpose::ChildProtection),
         actor: Some(pb::request_context::Actor::Staff(staff)),

@@ -345,6 +345,7 @@ fn deliveries(world: &mut World, record: &[u8]) {
         record: record.to_vec().into(),
         reason: i32::from(pb::ReadReason::Service),
         grants: Vec::new(),
+        office: 0,
     };
     let _opened = sharing(world, "council", Kind::OpenRecord(open));
     let lost = pb::ReleaseNotSent {

@@ -26,7 +26,8 @@ fn of(agency: &Agency) -> EmergencyServiceClient<Channel> {
 
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn staff(id: &str) -> Option<pb::RequestContext> {
-    let staff = ledger::ActorDetail { staff_id: id.to_owned(), role: "on duty".to_owned() };
+    let staff =
+        ledger::ActorDetail { staff_id: id.to_owned(), role: "on duty".to_owned(), office: 0 };
     let purpose = i32::from(Purpose::ChildProtection);
     let actor = Some(Actor::Staff(staff));
     Some(pb::RequestContext { purpose, actor, held_checkpoint: String::new() })

@@ -271,7 +271,7 @@ fn nothing_leaves_by_a_flow_for_emergencies_otherwise() {
     let reason = i32::from(ReadReason::Safeguarding);
     let id = ward.open("ann", &[1]).unwrap();
     let _read = ward.read(id, "ann").unwrap();
-    let open = pb::OpenRecord { record, reason, grants: vec![grant] };
+    let open = pb::OpenRecord { record, reason, grants: vec![grant], office: 0 };
     assert_eq!(ward.act("health", Kind::OpenRecord(open.clone())), Err(Refusal::NotAvailable));
     let posing = pb::OpenRecord { reason: i32::from(ReadReason::Emergency), ..open };
     assert_eq!(ward.act("health", Kind::OpenRecord(posing)), Err(Refusal::Malformed));

@@ -130,6 +130,7 @@ fn what_is_erased_is_absent_for_everybody_and_recalled_from_whoever_was_sent_it(
             record: version.as_bytes().to_vec().into(),
             reason: i32::from(pb::ReadReason::Service),
             grants: Vec::new(),
+            office: 0,
         });
         assert_eq!(sharing.act(by, open), Err(Refusal::NotAvailable), "{by}");
     }

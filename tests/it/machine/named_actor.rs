@@ -7,7 +7,7 @@ use concordat::{
         state::{agreement::Status, notice::About},
     },
     model::{id::RecordId, order::UnixMillis},
-    pb::ledger::v1::{self as pb, Purpose, ReadReason, VersionChange, command::Kind},
+    pb::ledger::v1::{self as pb, Purpose, ReadReason, StaffOffice, VersionChange, command::Kind},
 };
 use prost::Message;
 
@@ -107,7 +107,7 @@ impl Desk {
         let grants = self.grants(by);
         let record = self.record.as_bytes().to_vec().into();
         let reason = i32::from(ReadReason::Service);
-        self.act(by, Kind::OpenRecord(pb::OpenRecord { record, reason, grants }))
+        self.act(by, Kind::OpenRecord(pb::OpenRecord { record, reason, grants, office: 0 }))
     }
 
     /// On what the node would propose to open the record.
@@ -245,7 +245,12 @@ fn the_owner_hears_when_a_recipient_opens_its_record_again() {
     let why = (Purpose::SchoolLeaverTransition, true);
     let grants = offers::grants_to_open(state, record, sds, why, now);
     let reason = i32::from(ReadReason::Quality);
-    let open = pb::OpenRecord { record: record.as_bytes().to_vec().into(), reason, grants };
+    let open = pb::OpenRecord {
+        record: record.as_bytes().to_vec().into(),
+        reason,
+        grants,
+        office: i32::from(StaffOffice::Careers),
+    };
     for _ in 0..2 {
         sharing.act("sds", Kind::OpenRecord(open.clone())).unwrap();
     }
@@ -255,4 +260,5 @@ fn the_owner_hears_when_a_recipient_opens_its_record_again() {
     };
     assert_eq!((*first, *reader, *why), (record, sds, reason));
     assert_eq!((row.count, row.unattended, row.emergency), (2, 2, None));
+    assert_eq!(row.office, i32::from(StaffOffice::Careers));
 }

@@ -15,7 +15,8 @@ use crate::ledger_samples::Dice;
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn context(dice: &mut Dice) -> Option<pb::RequestContext> {
     let staff_id = format!("staff-{}", dice.below(3));
-    let actor = Actor::Staff(ledger::ActorDetail { staff_id, role: "duty desk".to_owned() });
+    let actor =
+        Actor::Staff(ledger::ActorDetail { staff_id, role: "duty desk".to_owned(), office: 0 });
     let purpose = i32::from(Purpose::ChildProtection);
     Some(pb::RequestContext { purpose, actor: Some(actor), held_checkpoint: String::new() })
 }
