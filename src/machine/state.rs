@@ -42,6 +42,7 @@ pub mod recall;
 pub mod record;
 pub mod request;
 pub mod subscription;
+pub mod words;
 
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
@@ -58,6 +59,7 @@ use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
+use words::{Matter, Words};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
 pub const SCHEMA: u32 = 4;
@@ -204,6 +206,8 @@ tables! {
     82 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
     /// Who read which record (first version) for which reason, by day of ledger time.
     83 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
+    /// Which entries may have words sealed beside them, by what they are about.
+    84 words: (Matter, Position) => Words;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.

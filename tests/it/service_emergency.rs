@@ -10,12 +10,15 @@ use concordat::pb::{
         disposal_service_client::DisposalServiceClient,
         emergency_service_client::EmergencyServiceClient, notice::About,
         notice_service_client::NoticeServiceClient, open_emergency_access_request::Subject,
-        request_context::Actor,
+        request_context::Actor, words::Text,
     },
 };
 use tonic::{Code, Status, transport::Channel};
 
-use crate::harness::{Agency, DAY_MS, Exchange, NOW, by_consent, context, draft, form, reason};
+use crate::{
+    harness::{Agency, DAY_MS, Exchange, NOW, by_consent, context, draft, form, reason},
+    service_words::read_in,
+};
 
 const CATEGORY: EmergencyCategory = EmergencyCategory::LifeInDanger;
 const OFFICE: EmergencyOffice = EmergencyOffice::EmergencyClinician;
@@ -254,6 +257,27 @@ async fn somebody_else_reviews_what_was_opened_and_both_sides_see_it() {
         assert_eq!((&shown.name, shown.finding()), (&opened.name, EmergencyFinding::NotJustified));
         assert_eq!(shown.client.is_empty(), !published);
     }
+    drop(ward.exchange.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reviews_reads_why_it_was_opened_and_who_was_looked_for() {
+    let ward = Ward::new().await;
+    ward.authorise().await.unwrap();
+    let opened = ward.open(staff("ann"), person("G2 6HJ")).await.unwrap();
+    let read = async |agency: &Agency, context| {
+        read_in(&agency.channel, (context, agency.request()), &opened.name).await
+    };
+    let unattended = read(&ward.health, context()).await.unwrap_err();
+    assert_eq!(reason(&unattended), "NAMED_ACTOR_REQUIRED");
+    let foreign = read(&ward.council, staff("officer")).await.unwrap_err();
+    assert_eq!(reason(&foreign), "NOT_AVAILABLE");
+    let words = read(&ward.health, staff("officer")).await.unwrap();
+    let [pb::Words { text: Some(Text::Emergency(detail)), .. }] = words.as_slice() else {
+        unreachable!("{words:?}")
+    };
+    assert_eq!(detail.words, "brought in unconscious");
+    assert_eq!(detail.person.as_ref().unwrap().postcode, "G2 6HJ");
     drop(ward.exchange.end().await);
 }
 
