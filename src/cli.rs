@@ -48,6 +48,7 @@ mod serve;
 mod session;
 mod subscription;
 mod time;
+mod words;
 
 /// Concordat, a shared-data exchange.
 ///
@@ -122,6 +123,8 @@ enum Verb {
     /// Read what cannot wait, by pre-authorised offices, and answer for it afterwards.
     #[command(subcommand)]
     Emergency(emergency::Emergency),
+    /// Read words that were sealed in the ledger, which the calling agency wrote or which were written to it.
+    Words(words::Words),
     /// Read what the agency is told: about its agreements, and about who read its records.
     #[command(subcommand, alias = "notices")]
     Notice(notice::Notice),
@@ -216,6 +219,7 @@ async fn perform(verb: Verb, caller: Caller, format: Option<Format>) -> Result<(
         Verb::Agreement(agreement) => Box::pin(agreement.run(&caller, format)).await,
         Verb::Consent(consent) => Box::pin(consent.run(&caller)).await,
         Verb::Emergency(emergency) => Box::pin(emergency.run(&caller)).await,
+        Verb::Words(words) => Box::pin(words.run(&caller)).await,
         Verb::Notice(notice) => Box::pin(notice.run(&caller)).await,
         Verb::Policy(policy) => Box::pin(policy.run(&caller)).await,
         Verb::Caseload(caseload) => Box::pin(caseload.run(&caller)).await,

@@ -31,9 +31,18 @@ pub struct Index {
     all_by_scn: BTreeMap<String, BTreeSet<Said>>,
     /// Every client of whom anybody said these particulars, and who said them.
     by_person: BTreeMap<[u8; 32], BTreeSet<Said>>,
-    /// Whom each agency knows.
-    known_to: BTreeSet<(AgencyId, ClientId)>,
-    told: BTreeSet<(AgencyId, ClientId, [u8; 32])>,
+    /// Whom each agency knows, and what it said of them: by it the rest is forgotten without a look at anybody else.
+    known_to: BTreeMap<(AgencyId, ClientId), BTreeMap<[u8; 32], Learnt>>,
+}
+
+/// One thing that an agency said of a client.
+#[derive(Debug)]
+struct Learnt {
+    local_id: String,
+    scn: String,
+    person: Option<[u8; 32]>,
+    /// Whether the ledger holds it.
+    told: bool,
 }
 
 /// A client, and the agency that said something of it.
@@ -60,10 +69,9 @@ impl Index {
         fresh: ClientId,
     ) -> Resolved {
         let client = self.known(agency, identifiers).unwrap_or(fresh);
-        let told = (agency.clone(), client, told_digest(identifiers));
-        let news = !self.told.contains(&told);
+        let news = !self.holds(agency, identifiers, client);
         if news {
-            self.learn(agency, identifiers, client);
+            self.learn(agency, identifiers, client, false);
         }
         Resolved { client, news }
     }
@@ -71,8 +79,14 @@ impl Index {
     /// The client that `identifiers` of `agency` mean, if the ledger holds them from this agency already.
     pub fn told_before(&self, agency: &AgencyId, identifiers: &Identifiers) -> Option<ClientId> {
         let client = self.known(agency, identifiers)?;
-        let told = (agency.clone(), client, told_digest(identifiers));
-        self.told.contains(&told).then_some(client)
+        self.holds(agency, identifiers, client).then_some(client)
+    }
+
+    /// Whether the ledger holds these identifiers of the client from this agency.
+    fn holds(&self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) -> bool {
+        let said = self.known_to.get(&(agency.clone(), client));
+        let learnt = said.and_then(|said| said.get(&told_digest(identifiers)));
+        learnt.is_some_and(|learnt| learnt.told)
     }
 
     /// The client that `identifiers` of `agency` mean, if they mean somebody. Nothing is learnt.
@@ -87,7 +101,7 @@ impl Index {
         let by_others = || {
             let client = told()?.first().map(|(_, client)| *client)?;
             // Two of its clients are not made one by what somebody else said.
-            (!self.known_to.contains(&(agency.clone(), client))).then_some(client)
+            (!self.known_to.contains_key(&(agency.clone(), client))).then_some(client)
         };
         by_local_id().or_else(by_own_scn).or_else(by_others)
     }
@@ -111,21 +125,34 @@ impl Index {
 
     /// Notes that the ledger holds these identifiers from this agency.
     pub fn told(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
-        self.learn(agency, identifiers, client);
-        self.told.insert((agency.clone(), client, told_digest(identifiers)));
+        self.learn(agency, identifiers, client, true);
     }
 
     /// Notes that an agency erased a client: it never meets that client again by what others told.
     pub fn part(&mut self, agency: &AgencyId, client: ClientId) {
-        self.known_to.insert((agency.clone(), client));
+        let _said = self.known_to.entry((agency.clone(), client)).or_default();
     }
 
-    fn learn(&mut self, agency: &AgencyId, identifiers: &Identifiers, client: ClientId) {
+    fn learn(
+        &mut self,
+        agency: &AgencyId,
+        identifiers: &Identifiers,
+        client: ClientId,
+        told: bool,
+    ) {
         let Identifiers { local_id, scn, person } = identifiers;
+        let person = person.as_ref().and_then(person_key);
+        let said = self.known_to.entry((agency.clone(), client)).or_default();
+        let learnt = said.entry(told_digest(identifiers)).or_insert_with(|| Learnt {
+            local_id: local_id.clone(),
+            scn: scn.clone(),
+            person,
+            told,
+        });
+        learnt.told |= told;
         if !local_id.is_empty() {
             self.by_local_id.entry((agency.clone(), local_id.clone())).or_insert(client);
         }
-        self.known_to.insert((agency.clone(), client));
         if !scn.is_empty() {
             let told = self.by_scn.entry(scn.clone()).or_default();
             if !told.iter().any(|(by, _)| by == agency) {
@@ -133,7 +160,7 @@ impl Index {
             }
             self.all_by_scn.entry(scn.clone()).or_default().insert((client, agency.clone()));
         }
-        if let Some(key) = person.as_ref().and_then(person_key) {
+        if let Some(key) = person {
             self.by_person.entry(key).or_default().insert((client, agency.clone()));
         }
     }
@@ -142,20 +169,34 @@ impl Index {
     /// that client again by what they told, or it would learn from its own receipts that they know it (own view).
     pub fn forget(&mut self, agency: &AgencyId, client: ClientId) {
         let known = (agency.clone(), client);
-        self.by_local_id.retain(|(by, _), of| by != agency || *of != client);
-        self.by_scn.retain(|_, told| {
-            told.retain(|one| *one != known);
-            !told.is_empty()
-        });
         let said = (client, agency.clone());
-        let forget = |told: &mut BTreeSet<Said>| {
-            let _told = told.remove(&said);
-            !told.is_empty()
-        };
-        self.all_by_scn.retain(|_, told| forget(told));
-        self.by_person.retain(|_, told| forget(told));
+        for (_, learnt) in self.known_to.remove(&known).unwrap_or_default() {
+            let Learnt { local_id, scn, person, told: _ } = learnt;
+            let own = (agency.clone(), local_id);
+            if self.by_local_id.get(&own) == Some(&client) {
+                let _gone = self.by_local_id.remove(&own);
+            }
+            if let Some(told) = self.by_scn.get_mut(&scn) {
+                told.retain(|one| *one != known);
+                if told.is_empty() {
+                    let _gone = self.by_scn.remove(&scn);
+                }
+            }
+            part_with(&mut self.all_by_scn, &scn, &said);
+            if let Some(person) = person {
+                part_with(&mut self.by_person, &person, &said);
+            }
+        }
         self.part(agency, client);
-        self.told.retain(|(by, of, _)| by != agency || *of != client);
+    }
+}
+
+/// Takes one saying out of those under a key.
+fn part_with<K: Ord>(all: &mut BTreeMap<K, BTreeSet<Said>>, key: &K, said: &Said) {
+    let Some(told) = all.get_mut(key) else { return };
+    let _gone = told.remove(said);
+    if told.is_empty() {
+        let _none = all.remove(key);
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
     },
     pb::ledger::v1 as pb,
     record::registry::Registry,
-    seal::{AssociatedData, token::TokenKey},
+    seal::token::TokenKey,
 };
 
 mod appender;
@@ -53,6 +53,7 @@ mod replay;
 mod report;
 mod start;
 mod texts;
+mod words;
 
 pub use delivery::{Deliveries, Ended, OpenStream, Outgoing};
 pub use edge::Publication;
@@ -61,6 +62,7 @@ pub use gate::Gate;
 pub use inbox::Inbox;
 pub use replay::{Moment, Past};
 pub use start::{Beginning, Founding, Parts, Tasks, found};
+pub use words::{Opened, Written};
 
 /// How many proposals may wait for the appender.
 const PROPOSALS_MAX: usize = 4_096;
@@ -329,7 +331,7 @@ impl Node {
         }
         let mut parts = self.actor_parts(asked).await?;
         if let Some(evidence) = evidence.filter(|evidence| **evidence != pb::Evidence::default()) {
-            parts.push(self.evidence_part(asked, evidence).await?);
+            parts.push(self.evidence_part(asked, (&parsed.kind, evidence)).await?);
         }
         if let Some(texts) = texts.filter(|texts| !texts.texts.is_empty()) {
             parts.extend(self.texts_part(asked, &parsed.kind, texts).await?);
@@ -467,34 +469,6 @@ impl Node {
         }
         let bytes = staff.encode_to_vec();
         Ok(vec![self.evidence_sealed(asked, pb::PartKind::Actor, &bytes).await?])
-    }
-
-    async fn evidence_part(
-        &self,
-        asked: &Asked,
-        evidence: &pb::Evidence,
-    ) -> Result<pb::SealedPart, Fault> {
-        self.evidence_sealed(asked, pb::PartKind::Evidence, &evidence.encode_to_vec()).await
-    }
-
-    async fn evidence_sealed(
-        &self,
-        asked: &Asked,
-        kind: pb::PartKind,
-        bytes: &[u8],
-    ) -> Result<pb::SealedPart, Fault> {
-        let agency = asked.agency();
-        let key = self.data_key(None, agency, pb::DisposalClass::Evidence).await?;
-        let ledger = self.read(State::ledger);
-        let context = AssociatedData {
-            ledger: &ledger,
-            subject: asked.request_id.as_bytes(),
-            client: None,
-            agency,
-            data_type: "",
-        };
-        let nonce = keys::nonce(&self.shared.entropy);
-        key.seal(nonce, kind, &context, bytes).map_err(|fault| Fault::Corrupt(fault.to_string()))
     }
 }
 

@@ -35,3 +35,4 @@ pub mod status;
 pub mod subscription;
 pub mod time;
 pub mod token;
+pub mod words;

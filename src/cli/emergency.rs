@@ -37,12 +37,13 @@ const COLUMNS: [Column; 8] = [
     ("REVIEW DUE", "review_due_time"),
     ("FINDING", "finding"),
 ];
-const RECORD_COLUMNS: [Column; 5] = [
+const RECORD_COLUMNS: [Column; 6] = [
     ("RECORD", "name"),
     ("TYPE", "record_type"),
     ("CLIENT", "client"),
     ("PUBLISHER", "publisher"),
     ("GROUPS", "field_groups"),
+    ("MARKS", "marks"),
 ];
 
 #[derive(Debug, Subcommand)]

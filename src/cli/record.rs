@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{
+        code::Code,
         compose::registry,
         consent::Reading,
         document,
@@ -18,7 +19,7 @@ use crate::{
     model::id::{RecordId, RecordTypeName},
     pb::{
         ledger::v1 as ledger,
-        v1::{self as pb, exchange_service_client::ExchangeServiceClient},
+        v1::{self as pb, exchange_service_client::ExchangeServiceClient, request_context::Actor},
     },
     record::{
         json as record_json,
@@ -70,6 +71,9 @@ pub(crate) enum Record {
         record: String,
         #[command(flatten)]
         reading: Reading,
+        /// The office of the person who reads: the publisher is told of it, and never of who it is.
+        #[arg(long, value_parser = Code("concordat.ledger.v1.StaffOffice"))]
+        office: Option<i32>,
     },
     /// Take the next records of a subscription.
     Pull(Pull),
@@ -122,8 +126,9 @@ impl Record {
                 retract::status(&Session::open(caller, purpose).await?, &record, reading).await
             }
             Self::Import(import) => Box::pin(import.run(caller, format)).await,
-            Self::Get { record, reading } => {
-                get(&Session::open(caller, purpose).await?, &record, reading).await
+            Self::Get { record, reading, office } => {
+                let session = Session::open(caller, purpose).await?;
+                get(&session, &record, (reading, office)).await
             }
             Self::Pull(pull) => pull.run(&Session::open(caller, purpose).await?).await,
             Self::Watch(watch) => Box::pin(watch.run(caller, format)).await,
@@ -201,9 +206,17 @@ impl Publish {
     }
 }
 
-async fn get(session: &Session, record: &str, reading: Reading) -> Result<(), CliError> {
+async fn get(
+    session: &Session,
+    record: &str,
+    (reading, office): (Reading, Option<i32>),
+) -> Result<(), CliError> {
+    let mut context = session.context();
+    if let Some(pb::RequestContext { actor: Some(Actor::Staff(staff)), .. }) = &mut context {
+        staff.office = office.unwrap_or_default();
+    }
     let request = pb::GetRecordRequest {
-        context: session.context(),
+        context,
         request_id: session.new_request(),
         name: name::full::<RecordId>("records", record)?,
         reason: reading.reason,

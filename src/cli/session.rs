@@ -103,6 +103,7 @@ impl Session {
             Some((staff_id, role)) => request_context::Actor::Staff(ledger::ActorDetail {
                 staff_id: staff_id.clone(),
                 role: role.clone(),
+                office: 0,
             }),
         };
         let context = pb::RequestContext {

@@ -129,6 +129,7 @@ enum Decided {
     Case(rules::case::Change),
     Erasure(rules::erasure::Change),
     Emergency(rules::emergency::Change),
+    Words,
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -157,7 +158,8 @@ pub fn check(
         | Decided::Recall(_)
         | Decided::Dispute(_)
         | Decided::Case(_)
-        | Decided::Erasure(_) => Ok(None),
+        | Decided::Erasure(_)
+        | Decided::Words => Ok(None),
     }
 }
 
@@ -175,7 +177,14 @@ pub fn apply(
         Some(command) => decide(state, position, admitted_at, command).map(|decided| {
             let context = context(state, position, admitted_at, command);
             let receipt = match context {
-                Ok(context) => perform(state, &context, decided, &mut effects),
+                Ok(context) => {
+                    let repeated = matches!(decided, Decided::Known(_));
+                    let receipt = perform(state, &context, decided, &mut effects);
+                    if !repeated {
+                        rules::words::note(state, &context, (command, &receipt));
+                    }
+                    receipt
+                }
                 Err(_) => Receipt::DONE, // the Genesis: there is nobody yet
             };
             remember(state, position, admitted_at, command, &receipt);
@@ -235,6 +244,10 @@ fn decide(
         Kind::Emergency(kind) => {
             Decided::Emergency(rules::emergency::decide(state, &context, kind)?)
         }
+        Kind::Words(open) => {
+            rules::words::decide(state, &context, open)?;
+            Decided::Words
+        }
     })
 }
 
@@ -262,6 +275,7 @@ fn perform(
         Decided::Case(change) => rules::case::perform(state, context, change, effects),
         Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
         Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
+        Decided::Words => Receipt::DONE,
     }
 }
 
@@ -342,7 +356,7 @@ fn memory(kind: &Kind) -> Memory {
             | ClientCommand::ConfirmCaseload { .. }
             | ClientCommand::EndCaseload { .. } => Memory::Requests,
         },
-        Kind::Record(_) => Memory::Own,
+        Kind::Record(_) | Kind::Words(_) => Memory::Own,
         Kind::Emergency(emergency) => match emergency {
             EmergencyCommand::Authorise { .. } | EmergencyCommand::Review { .. } => {
                 Memory::Requests
@@ -496,6 +510,7 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
         | Kind::Record(_)
         | Kind::Subscription(_)
         | Kind::Recall(_)
-        | Kind::Dispute(_) => false,
+        | Kind::Dispute(_)
+        | Kind::Words(_) => false,
     }
 }

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod recall;
 pub mod record;
 pub mod subscription;
+pub mod words;
 
 /// The newest version of the rules that this program knows.
 pub const RULES_VERSION: u32 = 1;
@@ -111,6 +112,8 @@ pub enum Kind {
     Erasure(erasure::ErasureCommand),
     /// Emergency access.
     Emergency(emergency::EmergencyCommand),
+    /// Sealed words.
+    Words(words::OpenWords),
 }
 
 impl Kind {
@@ -138,7 +141,8 @@ impl Kind {
             | Self::Subscription(_)
             | Self::Dispute(_)
             | Self::Erasure(_)
-            | Self::Emergency(_) => false,
+            | Self::Emergency(_)
+            | Self::Words(_) => false,
         }
     }
 }
@@ -334,6 +338,7 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::NoteEmergencyRefused(message) => {
                 Self::Emergency(Emergency::note_refused(&message)?)
             }
+            Pb::OpenWords(message) => Self::Words(words::OpenWords::open(&message)?),
         })
     }
 }

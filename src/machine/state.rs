@@ -42,6 +42,7 @@ pub mod recall;
 pub mod record;
 pub mod request;
 pub mod subscription;
+pub mod words;
 
 use agency::{Agency, AgencyNumber};
 use agreement::Agreement;
@@ -58,9 +59,10 @@ use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
+use words::{Matter, Words};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -204,6 +206,8 @@ tables! {
     82 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
     /// Who read which record (first version) for which reason, by day of ledger time.
     83 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
+    /// Which entries may have words sealed beside them, by what they are about.
+    84 words: (Matter, Position) => Words;
 }
 
 /// By publisher and type, then by recipient: agreements and the places of the flows in them.
@@ -273,6 +277,8 @@ pub struct Indexes {
     pub disputes_by: BTreeSet<(AgencyNumber, Position, DisputeId)>,
     /// Disputes by whose record they are about.
     pub disputes_about: BTreeSet<(AgencyNumber, Position, DisputeId)>,
+    /// Disputes that are not answered, by the record (first version) that they are about.
+    pub disputes_open: BTreeSet<(RecordId, DisputeId)>,
     /// Cases by who answers for them.
     pub cases_of: BTreeSet<(AgencyNumber, Position, CaseId)>,
     /// Cases that may restrict something, by client and controller.

@@ -65,6 +65,8 @@ pub enum Sweep {
     },
     /// Names the attachments that an erasure removes.
     Erase(ErasureId),
+    /// Tells many recipients of a restriction.
+    Tell(rules::case::Told),
 }
 
 /// Which flows a sweep is about.
@@ -220,6 +222,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
         Sweep::Drop(number) => drop_step(state, number),
         Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
         Sweep::Erase(id) => rules::erasure::step(state, id),
+        Sweep::Tell(told) => rules::case::tell(state, told),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),

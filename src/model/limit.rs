@@ -58,7 +58,7 @@ pub const CASE_FLOWS_MAX: usize = 64;
 pub const INCIDENT_RECORDS_MAX: usize = 64;
 /// The greatest number of records on one page of a report.
 pub const REPORT_RECORDS_MAX: usize = 16;
-/// The greatest number of recipients that are told of one restriction.
+/// How many recipients one entry tells of a restriction; the others are told by the next.
 pub const RESTRICTION_TOLD_MAX: usize = 64;
 /// How long ago a case may have been received when it is opened, in milliseconds: 366 days.
 pub const CASE_RECEIVED_MS: u64 = 366 * 24 * 3_600_000;

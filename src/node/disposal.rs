@@ -17,7 +17,7 @@ use crate::{
     machine::{
         State,
         rules::erasure::retention::{self, Place},
-        state::erasure::{Erasure, Subject},
+        state::erasure::Erasure,
     },
     model::{
         id::{EpochName, ErasureId, KeyId},
@@ -185,8 +185,8 @@ fn forget(node: &Node, round: &mut Round) {
     });
     for (id, row, agency) in open {
         node.shared.keys.forget(&row.keys);
-        if let Subject::Client(client) = row.subject {
-            node.shared.index().forget(&agency, client);
+        for client in &row.clients {
+            node.shared.index().forget(&agency, *client);
         }
         round.forgotten.insert(id);
     }

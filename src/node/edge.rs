@@ -333,6 +333,7 @@ impl Node {
             record: Bytes::copy_from_slice(record.as_bytes()),
             reason: i32::from(reason),
             grants: grants.clone(),
+            office: asked.staff.as_ref().map_or(0, |staff| staff.office),
         });
         match self.submit(asked, kind, None).await? {
             Ok(Receipt::Opened(released)) => {

@@ -21,7 +21,6 @@ use crate::{
     machine::{
         self, Effect, State,
         command::{Parsed, RULES_VERSION, exchange::LEDGER_FORMAT},
-        state::erasure::Subject,
     },
     model::{
         digest::Digest,
@@ -349,10 +348,9 @@ async fn rebuild_index(
         }
     }
     for (_, erasure) in state.tables().erasures.iter() {
-        if let (Subject::Client(client), Some(agency)) =
-            (erasure.subject, state.agency(erasure.agency))
-        {
-            index.part(&agency.id, client);
+        let Some(agency) = state.agency(erasure.agency) else { continue };
+        for client in &erasure.clients {
+            index.part(&agency.id, *client);
         }
     }
     Ok((index, opened))

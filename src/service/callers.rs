@@ -43,12 +43,12 @@ const TABLE: &[(&str, Callers)] = &[
     ("/concordat.v1.AgreementService/ResumeFlows", Agency),
     ("/concordat.v1.AgreementService/SuspendFlows", StoppingAgency),
     ("/concordat.v1.CaseService/AdvanceCase", Agency),
-    ("/concordat.v1.CaseService/DecideCase", Agency),
+    ("/concordat.v1.CaseService/DecideCase", StoppingAgency),
     ("/concordat.v1.CaseService/GetCase", Agency),
     ("/concordat.v1.CaseService/HoldBack", Agency),
     ("/concordat.v1.CaseService/ListCases", Agency),
     ("/concordat.v1.CaseService/MakeReport", Agency),
-    ("/concordat.v1.CaseService/OpenCase", Agency),
+    ("/concordat.v1.CaseService/OpenCase", StoppingAgency),
     ("/concordat.v1.CaseloadService/AddClient", Agency),
     ("/concordat.v1.CaseloadService/ConfirmCaseload", Agency),
     ("/concordat.v1.CaseloadService/EndCaseload", StoppingAgency),
@@ -108,6 +108,7 @@ const TABLE: &[(&str, Callers)] = &[
     ("/concordat.v1.SubscriptionService/ListSubscriptions", Agency),
     ("/concordat.v1.SubscriptionService/RemoveSubscription", Agency),
     ("/concordat.v1.SubscriptionService/SeekSubscription", Agency),
+    ("/concordat.v1.WordsService/ReadWords", Agency),
     ("/grpc.health.v1.Health/Check", AnyCertificate),
     ("/grpc.health.v1.Health/List", AnyCertificate),
     ("/grpc.health.v1.Health/Watch", AnyCertificate),
@@ -182,6 +183,7 @@ mod tests {
             include_str!("../../proto/concordat/v1/policy_service.proto"),
             include_str!("../../proto/concordat/v1/recall_service.proto"),
             include_str!("../../proto/concordat/v1/subscription_service.proto"),
+            include_str!("../../proto/concordat/v1/words_service.proto"),
         ];
         let mut seen = 0;
         for source in sources {

@@ -7,7 +7,7 @@ use crate::{
     model::{id::RequestId, violation::Violation},
     node::{Asked, Node},
     pb::{
-        ledger::v1::{ActorDetail, Purpose, ReadReason, Signature},
+        ledger::v1::{ActorDetail, Purpose, ReadReason, Signature, StaffOffice},
         v1::{RequestContext, request_context::Actor},
     },
     service::{caller::Caller, status},
@@ -102,13 +102,17 @@ fn staff_of(actor: Option<Actor>) -> Result<Option<ActorDetail>, Status> {
             "say `true`, or name the member of staff who acts",
         ))),
         Some(Actor::Staff(detail)) => {
-            let ActorDetail { staff_id, role } = &detail;
+            let ActorDetail { staff_id, role, office } = &detail;
             let fields = [("context.staff.staff_id", staff_id), ("context.staff.role", role)];
-            let violations: Vec<_> = fields
+            let violations = fields
                 .into_iter()
                 .filter(|(_, text)| text.is_empty() || STAFF_BYTES_MAX < text.len())
-                .map(|(field, _)| Violation::new(field, "OUT_OF_RANGE", "1 to 64 bytes"))
-                .collect();
+                .map(|(field, _)| Violation::new(field, "OUT_OF_RANGE", "1 to 64 bytes"));
+            let unknown = StaffOffice::try_from(*office).is_err().then(|| {
+                let text = "the code is not one of the published ones";
+                Violation::new("context.staff.office", "UNKNOWN_CODE", text)
+            });
+            let violations: Vec<_> = violations.chain(unknown).collect();
             if violations.is_empty() {
                 Ok(Some(detail))
             } else {
@@ -171,7 +175,11 @@ mod tests {
     #[test]
     fn whoever_acts_is_named_or_is_no_person() {
         let staff = |staff_id: &str, role: &str| {
-            Some(Actor::Staff(ActorDetail { staff_id: staff_id.to_owned(), role: role.to_owned() }))
+            Some(Actor::Staff(ActorDetail {
+                staff_id: staff_id.to_owned(),
+                role: role.to_owned(),
+                office: 0,
+            }))
         };
         assert_eq!(staff_of(Some(Actor::Unattended(true))).unwrap(), None);
         assert!(staff_of(staff("s-17", "guidance teacher")).unwrap().is_some());

@@ -244,6 +244,9 @@ fn within(node: &Node, outgoing: Vec<Outgoing>, mut bytes: usize) -> Result<With
     let mut within = Within { released: Vec::new(), records: Vec::new(), cut: None };
     for one in outgoing {
         let (released, record) = shown::record(node, one)?;
+        let marks = node.read(|state| read::emergency::marks(state, &released));
+        let marks = marks.into_iter().map(i32::from).collect();
+        let record = pb::Record { marks, ..record };
         bytes = bytes.saturating_add(record.encoded_len()).saturating_add(8);
         if READ_BYTES_MAX < bytes && !within.records.is_empty() {
             let last = within.released.last().map(Released::record);

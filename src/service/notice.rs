@@ -151,6 +151,7 @@ fn access(state: &State, view: &View<'_>) -> pb::AccessNotice {
         last_time: reading.map(|reading| timestamp(reading.at)),
         emergency: emergency.as_ref().map(name::of).unwrap_or_default(),
         office,
+        reader_office: reading.map_or(0, |reading| reading.office),
     }
 }
 

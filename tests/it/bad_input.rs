@@ -393,6 +393,13 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
         name: theirs.agreement.clone(),
         version: 0,
     };
+    let words = pb::ReadWordsRequest {
+        context: context.clone(),
+        request_id: agency.request(),
+        about: theirs.consent.clone(),
+        reason: 1,
+        page_token: String::new(),
+    };
     vec![
         ("ExchangeService/AcknowledgeRecords", acknowledge(&own).encode_to_vec(), "CURSOR_INVALID"),
         (
@@ -408,6 +415,7 @@ fn foreign(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'
         ("ConsentService/GetConsent", name(&theirs.consent).encode_to_vec(), gone),
         ("CaseloadService/OpenCaseload", open.encode_to_vec(), gone),
         ("PolicyService/GetPolicy", policy.encode_to_vec(), gone),
+        ("WordsService/ReadWords", words.encode_to_vec(), gone),
         ("AgreementService/GetAgreement", agreement.encode_to_vec(), gone),
     ]
 }
@@ -534,7 +542,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 21));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 22));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);
@@ -547,7 +555,8 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
 /// A member of staff who asks for a child's protection.
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn on_duty() -> Option<pb::RequestContext> {
-    let staff = ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned() };
+    let staff =
+        ledger::ActorDetail { staff_id: "s-1".to_owned(), role: "desk".to_owned(), office: 0 };
     Some(pb::RequestContext {
         purpose: i32::from(ledger::Purpose::ChildProtection),
         actor: Some(pb::request_context::Actor::Staff(staff)),

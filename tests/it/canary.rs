@@ -180,7 +180,7 @@ fn files(directory: &Path, all: &mut Vec<(String, Vec<u8>)>) {
 
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn context() -> Option<RequestContext> {
-    let staff = ActorDetail { staff_id: STAFF.to_owned(), role: ROLE.to_owned() };
+    let staff = ActorDetail { staff_id: STAFF.to_owned(), role: ROLE.to_owned(), office: 0 };
     Some(RequestContext {
         purpose: i32::from(Purpose::SchoolLeaverTransition),
         actor: Some(Actor::Staff(staff)),

@@ -52,7 +52,7 @@ impl Opens for Seized {
 
 /// What a thief gets out of the files.
 #[derive(Default)]
-struct Loot {
+pub(crate) struct Loot {
     keys: BTreeMap<KeyId, DataKey>,
     /// Whose data each key seals that was ever opened, lost or not.
     owners: BTreeMap<KeyId, (Option<ClientId>, Option<AgencyId>)>,
@@ -90,7 +90,7 @@ impl Loot {
 }
 
 /// Takes everything that ledger and keyring together give.
-fn steal(ledger: &Path, keyring: &Path) -> Loot {
+pub(crate) fn steal(ledger: &Path, keyring: &Path) -> Loot {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let copy = tempfile::tempdir().unwrap();
@@ -215,7 +215,7 @@ fn open_bodies(loot: &mut Loot, state: &State, parts: &[Vec<SealedPart>]) {
 }
 
 /// Every valid number that the loot knows: what trying each of them against it would find.
-fn enumerate(loot: &Loot) -> Vec<String> {
+pub(crate) fn enumerate(loot: &Loot) -> Vec<String> {
     let valid = |number: &&String| match number.len() {
         9 => number.parse::<Scn>().is_ok(),
         _ => number.parse::<Chi>().is_ok(),
@@ -294,6 +294,19 @@ fn set(form: &mut Value, pointer: &str, text: &str) {
     *form.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer} in the form")) = text.into();
 }
 
+/// A case about a client, with words that the council noted of it.
+fn noted(exchange: &Exchange, client: &str) -> String {
+    let case = ["case", "open", "access", "--client", client, "--evidence", "file 7"];
+    let case = exchange.ok(COUNCIL, &case).text("/name");
+    let written = words(exchange, &case);
+    assert_eq!(written.pointer("/0/evidence/reference"), Some(&"file 7".into()));
+    case
+}
+
+fn words(exchange: &Exchange, about: &str) -> Value {
+    exchange.ok(COUNCIL, &["words", about, "--reason", "subject-request"]).json()
+}
+
 /// Brings the attachments of an older copy of the first segment back into the present one.
 fn bring_back(old: &Path, present: &Path) {
     let first = |directory: &Path| {
@@ -322,6 +335,7 @@ fn nobody_finds_the_erased_in_ledger_store_and_keyring() {
         set(form, "/identity/source_local_id", "IC-2027-0002");
     });
     exchange.ok(SDS, &["record", "watch", "--limit", "2", "-o", "ndjson"]);
+    let case = noted(&exchange, &client);
     let data = exchange.file("data");
     let (ledger, keyring) = (data.join("ledger"), data.join("keyring"));
 
@@ -330,11 +344,9 @@ fn nobody_finds_the_erased_in_ledger_store_and_keyring() {
     let before = exchange.file("before");
     copy_all(&data, &before);
     let had = steal(&before.join("ledger"), &before.join("keyring"));
-    assert_eq!(enumerate(&had), [SCN, OTHER_SCN]);
-    assert_eq!(had.bodies, 2);
-    let person = had.client(SCN).unwrap();
-    let lost = had.keys_of(person);
-    assert_eq!(lost.len(), 2, "one for the record and one for the identifiers");
+    assert_eq!((had.bodies, enumerate(&had)), (2, vec![SCN.to_owned(), OTHER_SCN.to_owned()]));
+    let lost = had.keys_of(had.client(SCN).unwrap());
+    assert_eq!(lost.len(), 3, "for the record, for the identifiers and for words about the client");
     let epochs = epoch_secrets(&before.join("keyring"));
     assert_eq!(epochs.len(), 1);
     assert_eq!(
@@ -351,13 +363,14 @@ fn nobody_finds_the_erased_in_ledger_store_and_keyring() {
     fs::write(exchange.file("certificate.txt"), certificate.text("/certificate")).unwrap();
     let key = exchange.ok(COUNCIL, &["ledger", "show"]).text("/checkpoint_key");
     exchange.ok(COUNCIL, &["recall", "verify", "certificate.txt", "--key", &key]);
-    assert!(certificate.text("/certificate").contains("keys 2 destroyed"));
+    assert!(certificate.text("/certificate").contains("keys 3 destroyed"));
     for caller in [COUNCIL, SDS] {
         let gone = exchange.call(caller, &["record", "get", &erased]);
         assert_eq!(gone.code, 3, "{}", gone.stderr);
     }
     assert_eq!(exchange.ok(SDS, &["recall", "ls"]).text("/0/reason"), "erased");
     exchange.ok(COUNCIL, &["record", "get", &kept]);
+    assert_eq!(words(&exchange, &case), Value::Array(Vec::new()), "nor what was noted");
 
     // After, with the process running and with it gone.
     for running in [true, false] {

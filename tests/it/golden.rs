@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The numbers of every kind of command (`concordat.ledger.v1.Command`).
-const KINDS: [std::ops::RangeInclusive<u32>; 13] = [
+const KINDS: [std::ops::RangeInclusive<u32>; 14] = [
     16..=22,
     32..=36,
     48..=54,
@@ -48,6 +48,7 @@ const KINDS: [std::ops::RangeInclusive<u32>; 13] = [
     160..=164,
     176..=181,
     192..=196,
+    224..=224,
 ];
 
 fn file(name: &str) -> PathBuf {
@@ -89,7 +90,20 @@ fn written() -> World {
     rights(&mut world, alias.as_bytes());
     emergencies(&mut world);
     erasures(&mut world, (alias.as_bytes(), &replaced));
+    words_of_a_case(&mut world);
     world
+}
+
+/// The council reads what it noted about a case of its own.
+fn words_of_a_case(world: &mut World) {
+    let council = world.state.agency_number(&"council".parse().unwrap()).unwrap();
+    let case = world.state.cases_of(council).next().map(|(id, _)| id.as_bytes().to_vec());
+    let open = pb::OpenWords {
+        kind: i32::from(pb::MatterKind::Case),
+        matter: case.unwrap_or_default().into(),
+        reason: i32::from(pb::ReadReason::SubjectRequest),
+    };
+    assert_eq!(world.apply("council", Kind::OpenWords(open)), Ok(Receipt::DONE));
 }
 
 /// A person objects and asks what is held, and an incident runs its course.
@@ -345,6 +359,7 @@ fn deliveries(world: &mut World, record: &[u8]) {
         record: record.to_vec().into(),
         reason: i32::from(pb::ReadReason::Service),
         grants: Vec::new(),
+        office: 0,
     };
     let _opened = sharing(world, "council", Kind::OpenRecord(open));
     let lost = pb::ReleaseNotSent {

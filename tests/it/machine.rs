@@ -12,6 +12,7 @@ mod consent;
 mod consent_dispute;
 mod consent_review;
 pub(crate) mod emergency;
+mod emergency_marks;
 mod erasure;
 mod named_actor;
 mod policy;

@@ -215,6 +215,34 @@ async fn a_restriction_stops_deliveries_and_lifted_brings_the_latest() {
 }
 
 #[tokio::test]
+async fn the_owner_hears_which_office_opened_its_record_and_never_who() {
+    let exchange = Exchange::start().await;
+    let (council, sds) = exchange.partners().await;
+    let receipt = publish(&council, &form(1), "").await;
+    assert_eq!(pull(&sds).await.len(), 1);
+    let read = |office: i32| {
+        let (staff_id, role) = ("s-17".to_owned(), "adviser".to_owned());
+        let staff = ledger::ActorDetail { staff_id, role, office };
+        let actor = Some(pb::request_context::Actor::Staff(staff));
+        let purpose = i32::from(ledger::Purpose::SchoolLeaverTransition);
+        let request = pb::GetRecordRequest {
+            context: Some(pb::RequestContext { purpose, actor, held_checkpoint: String::new() }),
+            request_id: sds.request(),
+            name: receipt.record.clone(),
+            reason: i32::from(ledger::ReadReason::Service),
+        };
+        let mut stub = sds.exchange();
+        async move { stub.get_record(request).await }
+    };
+    assert_eq!(reason(&read(99).await.unwrap_err()), "INVALID_REQUEST");
+    let _read = read(i32::from(ledger::StaffOffice::Careers)).await.unwrap();
+    let told = notices(&council).await;
+    let Some(About::Access(access)) = told.last() else { unreachable!("{told:?}") };
+    assert_eq!(access.reader_office(), ledger::StaffOffice::Careers);
+    assert_eq!((access.count, access.unattended_count), (1, 0));
+}
+
+#[tokio::test]
 async fn an_explanation_knows_a_restriction_and_says_so_to_the_publisher_alone() {
     use concordat::pb::v1::{
         explain_decision_request::Subject, policy_service_client::PolicyServiceClient,

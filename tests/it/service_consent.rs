@@ -4,7 +4,7 @@ use concordat::{
     identity::receipt::{self, Flaw},
     pb::{
         ledger::v1::{self as ledger, AgencyKind, Standing, command::Kind},
-        v1::{self as pb, ConsentState},
+        v1::{self as pb, ConsentState, words::Text},
     },
 };
 use tonic::{Code, Status};
@@ -14,6 +14,7 @@ use crate::{
     service_agreement::{agree, by_consent},
     service_bench::{Party, Served, context, reason, shape},
     service_person::{act, alias, client, consent, get_consent, partners, scope, withdraw},
+    service_words::read_in,
 };
 
 const SERVICE: i32 = 1;
@@ -135,6 +136,23 @@ async fn resolve(served: &Served, party: &Party, refusal: &str) -> Result<pb::Co
 async fn state(party: &Party, name: &str) -> ConsentState {
     let shown = party.consents().get_consent(get_consent(name)).await.unwrap();
     shown.into_inner().consent.unwrap().state()
+}
+
+#[tokio::test]
+async fn the_words_about_a_person_are_for_who_recorded_them() {
+    let served = Served::new().await;
+    let (council, college) = partners(&served).await;
+    let person = client(&served, &council, "one").await;
+    let known = holder(&served, &council, (&person, ""), Standing::HasRights).await.unwrap();
+    let read = async |party: &Party| {
+        read_in(&party.channel, (context(), served.request_id()), &known.name).await
+    };
+    let words = read(&council).await.unwrap();
+    let [pb::Words { text: Some(Text::Evidence(evidence)), .. }] = words.as_slice() else {
+        unreachable!("{words:?}")
+    };
+    assert_eq!(evidence.consent.as_ref().unwrap().grantor_name, "Ailsa Larkfield");
+    assert_eq!(reason(&read(&college).await.unwrap_err()), "NOT_AVAILABLE");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use concordat::{
 use tonic::{Code, Status, transport::Channel};
 
 use crate::{
+    erasure_disk::{enumerate, steal},
     harness::{Agency, Exchange, alias, context, draft, form, reason},
     simulation::{
         cast,
@@ -27,7 +28,7 @@ fn disposals(agency: &Agency) -> DisposalServiceClient<Channel> {
     DisposalServiceClient::new(agency.channel.clone())
 }
 
-fn bytes(name: &str) -> bytes::Bytes {
+pub(crate) fn bytes(name: &str) -> bytes::Bytes {
     let digits = name.rsplit('/').next().unwrap();
     u128::from_str_radix(digits, 16).unwrap().to_be_bytes().to_vec().into()
 }
@@ -229,6 +230,54 @@ async fn a_hold_outranks_erasure_and_retention() {
     assert!(erased && kept);
     let lifted = ledger::LiftHold { hold: bytes(&placed.name) };
     assert!(council.submit(Kind::LiftHold(lifted)).await.is_ok());
+}
+
+#[tokio::test]
+async fn of_whom_retention_leaves_nothing_nobody_finds_a_number_on_the_disk() {
+    const GOES: &str = "051234561";
+    const STAYS: &str = "123456785";
+    let exchange = Exchange::start().await;
+    let (council, _sds) = exchange.partners().await;
+    let known = async |number: u32, scn: &str| {
+        let mut form = form(number);
+        scn.clone_into(&mut form.identity.get_or_insert_default().scn);
+        let request = pb::PublishRecordRequest {
+            context: context(),
+            request_id: council.request(),
+            record: Some(draft(&form)),
+            validate_only: false,
+        };
+        let published = council.exchange().publish_record(request).await.unwrap();
+        published.into_inner().receipt.unwrap()
+    };
+    let _gone = known(1, GOES).await;
+    let held = known(2, STAYS).await;
+    let _hold = hold(&council, &held.record).await.unwrap();
+    exchange.clock.advance(3 * 366 * 86_400_000);
+    exchange.node.confirm_clock();
+    let disposed = async {
+        let open = |state: &State| {
+            state.tables().erasures.is_empty() || !state.indexes().erasures_open.is_empty()
+        };
+        while exchange.node.read(open) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), disposed).await.unwrap();
+    exchange.at_rest().await;
+    let row =
+        exchange.node.read(|state| state.tables().erasures.iter().next().map(|(_, r)| r.clone()));
+    assert_eq!(
+        row.map(|row| (row.records.len(), row.clients.len(), row.keys.len())),
+        Some((1, 1, 2))
+    );
+    drop(council);
+    let directory = exchange.end().await;
+    let found = tokio::task::spawn_blocking(move || {
+        let path = directory.path();
+        enumerate(&steal(&path.join("ledger"), &path.join("keyring")))
+    });
+    assert_eq!(found.await.unwrap(), [STAYS]);
 }
 
 #[tokio::test]

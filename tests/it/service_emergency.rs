@@ -7,14 +7,18 @@ use concordat::pb::{
     },
     v1::{
         self as pb, EmergencyEvent, caseload_service_client::CaseloadServiceClient,
+        disposal_service_client::DisposalServiceClient,
         emergency_service_client::EmergencyServiceClient, notice::About,
         notice_service_client::NoticeServiceClient, open_emergency_access_request::Subject,
-        request_context::Actor,
+        request_context::Actor, words::Text,
     },
 };
 use tonic::{Code, Status, transport::Channel};
 
-use crate::harness::{Agency, DAY_MS, Exchange, NOW, by_consent, context, draft, form, reason};
+use crate::{
+    harness::{Agency, DAY_MS, Exchange, NOW, by_consent, context, draft, form, reason},
+    service_words::read_in,
+};
 
 const CATEGORY: EmergencyCategory = EmergencyCategory::LifeInDanger;
 const OFFICE: EmergencyOffice = EmergencyOffice::EmergencyClinician;
@@ -25,7 +29,8 @@ fn of(agency: &Agency) -> EmergencyServiceClient<Channel> {
 
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn staff(id: &str) -> Option<pb::RequestContext> {
-    let staff = ledger::ActorDetail { staff_id: id.to_owned(), role: "on duty".to_owned() };
+    let staff =
+        ledger::ActorDetail { staff_id: id.to_owned(), role: "on duty".to_owned(), office: 0 };
     let purpose = i32::from(Purpose::ChildProtection);
     let actor = Some(Actor::Staff(staff));
     Some(pb::RequestContext { purpose, actor, held_checkpoint: String::new() })
@@ -256,6 +261,27 @@ async fn somebody_else_reviews_what_was_opened_and_both_sides_see_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_reviews_reads_why_it_was_opened_and_who_was_looked_for() {
+    let ward = Ward::new().await;
+    ward.authorise().await.unwrap();
+    let opened = ward.open(staff("ann"), person("G2 6HJ")).await.unwrap();
+    let read = async |agency: &Agency, context| {
+        read_in(&agency.channel, (context, agency.request()), &opened.name).await
+    };
+    let unattended = read(&ward.health, context()).await.unwrap_err();
+    assert_eq!(reason(&unattended), "NAMED_ACTOR_REQUIRED");
+    let foreign = read(&ward.council, staff("officer")).await.unwrap_err();
+    assert_eq!(reason(&foreign), "NOT_AVAILABLE");
+    let words = read(&ward.health, staff("officer")).await.unwrap();
+    let [pb::Words { text: Some(Text::Emergency(detail)), .. }] = words.as_slice() else {
+        unreachable!("{words:?}")
+    };
+    assert_eq!(detail.words, "brought in unconscious");
+    assert_eq!(detail.person.as_ref().unwrap().postcode, "G2 6HJ");
+    drop(ward.exchange.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_looked_for_is_found_after_a_new_start_too() {
     let ward = Ward::new().await;
     ward.authorise().await.unwrap();
@@ -270,6 +296,39 @@ async fn who_was_looked_for_is_found_after_a_new_start_too() {
     let ward = Ward { exchange, council, health, record };
     let opened = ward.open(staff("ann"), known()).await.unwrap();
     assert_eq!(ward.read("ann", &opened.name).await.unwrap().len(), 1);
+    drop(ward.exchange.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_against_a_record_is_marked_in_an_emergency_and_nowhere_else() {
+    let ward = Ward::new().await;
+    ward.authorise().await.unwrap();
+    let opened = ward.open(staff("ann"), known()).await.unwrap();
+    assert_eq!(ward.read("ann", &opened.name).await.unwrap()[0].marks, [0; 0]);
+    let place = ledger::PlaceHold {
+        record: crate::service_disposal::bytes(&ward.record),
+        ground: i32::from(ledger::HoldGround::Safeguarding),
+        ..ledger::PlaceHold::default()
+    };
+    let request = pb::PlaceHoldRequest {
+        context: context(),
+        request_id: ward.council.request(),
+        place: Some(place),
+        validate_only: false,
+    };
+    let mut disposals = DisposalServiceClient::new(ward.council.channel.clone());
+    let _hold = disposals.place_hold(request).await.unwrap();
+    let read = ward.read("ann", &opened.name).await.unwrap();
+    assert_eq!(read[0].marks, [i32::from(pb::RecordMark::LegalHold)]);
+    // Its publisher reads it by name, and knows by itself.
+    let request = pb::GetRecordRequest {
+        context: context(),
+        request_id: ward.council.request(),
+        name: ward.record.clone(),
+        reason: i32::from(ledger::ReadReason::Service),
+    };
+    let own = ward.council.exchange().get_record(request).await.unwrap().into_inner();
+    assert_eq!(own.record.unwrap().marks, [0; 0]);
     drop(ward.exchange.end().await);
 }
 

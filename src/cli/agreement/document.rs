@@ -216,6 +216,9 @@ rights_contact = "inverclyde-council"
 rights_procedure = "one letter or call to the contact; answered within a month"
 # Within how many days an error is corrected and told.
 correction_days = 10
+# Within how many days a complaint is acknowledged and answered; without them 30 days and three months.
+# complaint_acknowledge_days = 5
+# complaint_answer_days = 20
 quality_rules = "facts apart from opinions; the publisher corrects, recipients report"
 # The standard of security: scottish-public-sector, cyber-essentials-plus or iso-27001.
 security = "scottish-public-sector"

@@ -125,7 +125,9 @@ impl CaseCommand {
     /// Whether it only ever makes less flow.
     pub fn stops(&self) -> bool {
         match self {
-            Self::Open(open) => open.kind == pb::CaseKind::Objection,
+            Self::Open(open) => {
+                matches!(open.kind, pb::CaseKind::Objection | pb::CaseKind::Restriction)
+            }
             Self::Decide(decide) => {
                 !decide.measures.is_empty()
                     && decide.measures.values().all(|m| m.kind == pb::MeasureKind::Restrict)

@@ -57,6 +57,8 @@ pub struct Open {
     pub reason: pb::ReadReason,
     /// On which grounds; none for the publisher.
     pub grants: Vec<Grant>,
+    /// The office of whoever reads, as their agency says (`StaffOffice`).
+    pub office: pb::StaffOffice,
 }
 
 /// A ground on which groups leave.
@@ -110,7 +112,7 @@ impl RecordCommand {
     }
 
     pub(super) fn open(message: pb::OpenRecord) -> Result<Self, Violation> {
-        let pb::OpenRecord { record, reason, grants } = message;
+        let pb::OpenRecord { record, reason, grants, office } = message;
         let reason = code(reason, "reason")?;
         if reason == pb::ReadReason::Emergency {
             return Err(malformed("reason", "emergency access has commands of its own"));
@@ -119,6 +121,7 @@ impl RecordCommand {
             record: RecordId::from_slice(&record).map_err(|v| v.inside("record"))?,
             reason,
             grants: Grant::all(grants)?,
+            office: optional_code(office, "office")?,
         }))
     }
 }

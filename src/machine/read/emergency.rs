@@ -5,8 +5,10 @@ use crate::{
         access::Ground,
         read::{Page, Viewer, recall::shown_client},
         rules::{
+            case,
             emergency::{self, Reached},
             recall,
+            release::Released,
         },
         state::{State, emergency::Emergency},
     },
@@ -15,7 +17,7 @@ use crate::{
         limit,
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1 as pb,
+    pb::{ledger::v1 as pb, v1::RecordMark},
 };
 
 /// One emergency access.
@@ -127,6 +129,25 @@ fn line(state: &State, reached: &Reached) -> Option<pb::EmergencyLine> {
     };
     let record = reached.record.as_bytes().to_vec().into();
     Some(pb::EmergencyLine { record, grants: reached.grounds.iter().map(grant).collect() })
+}
+
+/// What stands against a record that leaves under emergency access, in the order of the codes. Of disputes, only those
+/// about groups that leave: another would tell of what the reader does not get.
+pub fn marks(state: &State, released: &Released) -> Vec<RecordMark> {
+    let Some(row) = state.record(released.record()) else { return Vec::new() };
+    let (restricted, objected) = case::contested(state, row);
+    let disputed = state.disputes_open(row.first).any(|(_, dispute)| {
+        let names = state.record_type(row.record_type).map(|known| known.names_of(dispute.group));
+        names.is_some_and(|names| names.iter().any(|name| released.group_names().contains(name)))
+    });
+    let held = state.is_held(row.publisher, row.client, Some(row.first));
+    let marks = [
+        (restricted, RecordMark::Restricted),
+        (objected, RecordMark::ObjectedTo),
+        (disputed, RecordMark::Disputed),
+        (held, RecordMark::LegalHold),
+    ];
+    marks.into_iter().filter(|(stands, _)| *stands).map(|(_, mark)| mark).collect()
 }
 
 /// The first version of a record: by it the pages of a reading are ordered.

@@ -17,14 +17,15 @@ use crate::{
             recall::RecallCommand,
             record::RecordCommand,
             subscription::SubscriptionCommand,
+            words::OpenWords,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
-        state::{State, client::AliasKind, record::RecordType},
+        state::{State, client::AliasKind, record::RecordType, words::Matter},
     },
     model::id::{
         AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
-        HoldId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
+        HoldId, HolderId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
     },
 };
 
@@ -53,6 +54,8 @@ pub enum Resource {
     Hold(HoldId),
     /// Emergency access.
     Emergency(EmergencyId),
+    /// A person who speaks for a client, or must not.
+    Holder(HolderId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -143,6 +146,7 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             | EmergencyCommand::Review { emergency, .. } => vec![Resource::Emergency(*emergency)],
             EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
         },
+        Kind::Words(OpenWords { matter, .. }) => vec![of_matter(*matter)],
         Kind::Exchange(_) => Vec::new(),
     }
 }
@@ -194,6 +198,16 @@ fn of_erasure(
     }
 }
 
+fn of_matter(matter: Matter) -> Resource {
+    match matter {
+        Matter::Case(id) => Resource::Case(id),
+        Matter::Dispute(id) => Resource::Dispute(id),
+        Matter::Emergency(id) => Resource::Emergency(id),
+        Matter::Consent(id) => Resource::Consent(id),
+        Matter::Holder(id) => Resource::Holder(id),
+    }
+}
+
 fn of_operator(kind: &Kind) -> Vec<Resource> {
     let agency = match kind {
         Kind::Agency(
@@ -213,7 +227,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Dispute(_)
         | Kind::Case(_)
         | Kind::Erasure(_)
-        | Kind::Emergency(_) => return Vec::new(),
+        | Kind::Emergency(_)
+        | Kind::Words(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

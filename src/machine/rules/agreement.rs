@@ -374,6 +374,10 @@ fn drafted(
         safeguarding_goes_on: wanted.terms.at_expiry == AtExpiry::SafeguardingGoesOn,
         review_at: wanted.terms.review_at,
         retention: content::retention(state, wanted),
+        complaint_days: (
+            wanted.terms.complaint_acknowledge_days,
+            wanted.terms.complaint_answer_days,
+        ),
         review_stops: wanted.terms.at_review == AtReview::FlowsStop,
         reporting_body: wanted.terms.reporting_body.as_ref().and_then(|id| state.agency_number(id)),
         deadlines_told: 0,

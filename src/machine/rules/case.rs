@@ -22,15 +22,16 @@ use crate::{
             State,
             agency::AgencyNumber,
             agreement::Flow,
-            case::CaseRow,
+            case::{CaseRow, MeasureRow},
             notice::{About, CaseEvent, IncidentEvent, Notice},
+            record::RecordRow,
         },
     },
     model::{
-        id::{AgreementId, CaseId},
+        id::{AgreementId, CaseId, FlowId},
         order::UnixMillis,
     },
-    pb::ledger::v1::CaseKind,
+    pb::ledger::v1::{CaseKind, MeasureKind},
 };
 
 mod course;
@@ -38,6 +39,8 @@ mod measure;
 mod open;
 mod report;
 
+pub use measure::Told;
+pub(in crate::machine) use measure::tell;
 pub(in crate::machine) use report::entries;
 
 /// What is decided about a case.
@@ -128,6 +131,30 @@ pub(in crate::machine) fn restriction(
     let mut of_recipient = state.restricting(client, recipient);
     let known = |row: &CaseRow| !own(row) || state.in_confirmed_caseload(recipient, client);
     of_recipient.any(|(_, row)| known(row) && stops(row)).then_some(Reason::RecipientRestricts)
+}
+
+/// Whether the publisher of a record keeps it from any flow by a case of its own: because its use is restricted, and
+/// because somebody objects to it. For who reads it under emergency access, which goes past both.
+pub(in crate::machine) fn contested(state: &State, record: &RecordRow) -> (bool, bool) {
+    let carries = |(agreement, flow): &(AgreementId, FlowId)| {
+        let flows = state.tables.agreements.get(agreement).map(|row| row.flows.iter());
+        flows.into_iter().flatten().any(|known| {
+            known.id == *flow
+                && (known.publisher, known.record_type) == (record.publisher, record.record_type)
+        })
+    };
+    let stands = |row: &CaseRow, kind: MeasureKind| {
+        let is = |measure: &MeasureRow| measure.kind == i32::from(kind);
+        let all = row.all.as_ref().is_some_and(is);
+        let everywhere = all && (row.scope.is_empty() || row.scope.iter().any(carries));
+        everywhere || row.flows.iter().any(|(flow, measure)| is(measure) && carries(flow))
+    };
+    let own = |row: &CaseRow| row.client.is_some_and(|client| client.own);
+    let any = |kind| {
+        let mut cases = state.restricting(record.client, record.publisher);
+        cases.any(|(_, row)| own(row) && stands(row, kind))
+    };
+    (any(MeasureKind::Restrict), any(MeasureKind::Pending))
 }
 
 /// Tells controllers what is late: at most `count` cases, from the earliest.

@@ -289,7 +289,8 @@ fn read_one(
         }
         state.put_emergency(id, row);
     }
-    let why = (i32::from(ReadReason::Emergency), Some(id));
+    // Its office is the one that was authorised.
+    let why = (i32::from(ReadReason::Emergency), Some(id), 0);
     reading::note(state, context, (first, publisher, reader), why);
     release::in_emergency(state, context, line, (reader, id))
 }

@@ -36,6 +36,7 @@ use crate::{
     pb::ledger::v1::{DisposalClass, ErasureGround, HoldGround, RecallReason},
 };
 
+mod left;
 pub mod retention;
 
 /// How many attachments one entry names for removal.
@@ -139,11 +140,8 @@ pub(in crate::machine) fn step(state: &mut State, id: ErasureId) -> Option<Sweep
     let row = state.erasure(id)?.clone();
     let versions = row.records.iter().flat_map(|first| state.versions_of(*first));
     let bodies = versions.filter_map(|version| Some((state.record(version)?.position, None)));
-    let identities = match row.subject {
-        Subject::Client(client) => identities_of(state, row.agency, client),
-        Subject::Record(_) | Subject::Overdue(_) => Vec::new(),
-    };
-    let identities = identities.into_iter().map(|key| (key.1, Some(key)));
+    let identities = row.clients.iter().flat_map(|of| identities_of(state, row.agency, *of));
+    let identities = identities.map(|key| (key.1, Some(key)));
     let left: Vec<_> = bodies
         .chain(identities)
         .filter(|(position, _)| !state.is_removed(*position))
@@ -177,7 +175,9 @@ fn erase(
             |first: &RecordId| state.record(*first).is_some_and(|row| row.publisher == agency);
         (Subject::Client(client), state.records_of(client).filter(own).collect())
     };
-    let known = !identities_of(state, agency, client).is_empty();
+    let class = i32::from(DisposalClass::Evidence);
+    let known = !identities_of(state, agency, client).is_empty()
+        || state.key_for(Some(client), Some(agency), class).is_some();
     if records.is_empty() && !known {
         return Err(Refusal::NotAvailable);
     }
@@ -263,9 +263,17 @@ fn identities_of(
 
 fn take_away(state: &mut State, context: &Context, plan: Plan, effects: &mut Vec<Effect>) {
     let Plan { id, agency, subject, ground, records } = plan;
-    let keys = keys_of(state, agency, subject, &records);
     let clients: BTreeSet<_> =
         records.iter().filter_map(|first| Some(state.record(*first)?.client)).collect();
+    let gone = match subject {
+        Subject::Client(client) => BTreeSet::from([client]),
+        Subject::Record(_) => BTreeSet::new(),
+        Subject::Overdue(_) => {
+            let left = |client: &ClientId| left::anything(state, (agency, *client), &records);
+            clients.iter().copied().filter(|client| !left(client)).collect()
+        }
+    };
+    let keys = keys_of(state, agency, (&clients, &gone), &records);
     let versions = records.iter().map(|first| state.versions_of(*first).count()).sum::<usize>();
     let reason = match ground {
         ErasureGround::RetentionEnded => RecallReason::RetentionEnded,
@@ -305,6 +313,7 @@ fn take_away(state: &mut State, context: &Context, plan: Plan, effects: &mut Vec
         subject,
         ground: i32::from(ground),
         records,
+        clients: gone,
         versions: u32::try_from(versions).unwrap_or(u32::MAX),
         attachments: 0,
         keys: BTreeSet::new(),
@@ -322,28 +331,23 @@ fn take_away(state: &mut State, context: &Context, plan: Plan, effects: &mut Vec
 }
 
 /// The keys that seal nothing else than what is erased: those of clients of whom the agency keeps no other record, and
-/// with a whole client that of its identifiers.
+/// of those who are gone wholly the keys of their identifiers and of words about them.
 fn keys_of(
     state: &State,
     agency: AgencyNumber,
-    subject: Subject,
+    (clients, gone): (&BTreeSet<ClientId>, &BTreeSet<ClientId>),
     records: &BTreeSet<RecordId>,
 ) -> Vec<KeyId> {
-    let mut clients: BTreeSet<_> =
-        records.iter().filter_map(|first| Some(state.record(*first)?.client)).collect();
     let key_of =
         |client, class: DisposalClass| state.key_for(Some(client), Some(agency), i32::from(class));
     let mut keys = Vec::new();
-    if let Subject::Client(client) = subject {
-        clients.insert(client);
-        keys.extend(key_of(client, DisposalClass::Identity));
+    for client in gone {
+        let classes = [DisposalClass::Identity, DisposalClass::Evidence];
+        keys.extend(classes.into_iter().filter_map(|class| key_of(*client, class)));
     }
-    for client in clients {
-        let kept = state.records_of(client).any(|first| {
-            !records.contains(&first)
-                && state.record(first).is_some_and(|row| row.publisher == agency)
-        });
-        keys.extend(key_of(client, DisposalClass::Record).filter(|_| !kept));
+    for client in clients.union(gone) {
+        let kept = left::records(state, (agency, *client), records);
+        keys.extend(key_of(*client, DisposalClass::Record).filter(|_| !kept));
     }
     keys
 }

@@ -19,12 +19,12 @@ use crate::{
 /// One day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
 
-/// Notes that `reader` opened a record (first version) of `publisher`, for a `ReadReason`.
+/// Notes that `reader` opened a record (first version) of `publisher`, for a `ReadReason` and by a `StaffOffice`.
 pub(in crate::machine) fn note(
     state: &mut State,
     context: &Context,
     (first, publisher, reader): (RecordId, AgencyNumber, AgencyNumber),
-    (reason, emergency): (i32, Option<EmergencyId>),
+    (reason, emergency, office): (i32, Option<EmergencyId>, i32),
 ) {
     if publisher == reader {
         return;
@@ -39,12 +39,14 @@ pub(in crate::machine) fn note(
             row.unattended = row.unattended.saturating_add(unattended);
             row.purpose = i32::from(context.purpose);
             row.emergency = emergency;
+            row.office = office;
             row.at = now;
         });
         return;
     }
     let purpose = i32::from(context.purpose);
-    let row = Reading { count: 1, unattended, purpose, emergency, first_at: now, at: now };
+    let (count, first_at) = (1, now);
+    let row = Reading { count, unattended, purpose, emergency, office, first_at, at: now };
     state.tables.readings.put(&mut state.journal, key, row);
     let about = About::Reading { record: first, reader, day, reason };
     state.notify(publisher, Notice { at: now, about });

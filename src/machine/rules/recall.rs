@@ -219,7 +219,7 @@ pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: Cli
                     && issue.concerns(agency)
                     && state.tables.disclosures.contains(&(issue.first, agency))
             }
-            Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) => false,
+            Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) | Sweep::Tell(_) => false,
         })
 }
 

@@ -45,7 +45,7 @@ pub(in crate::machine) use report::{perform_report, planned_for_report};
 #[derive(Debug)]
 pub(in crate::machine) enum Change {
     Release { number: SubscriptionNumber, lines: Vec<Verdict> },
-    Open { planned: Planned, via: Option<AgencyNumber>, reason: i32 },
+    Open { planned: Planned, via: Option<AgencyNumber>, why: (i32, i32) },
 }
 
 pub(in crate::machine) fn decide_release(
@@ -87,14 +87,15 @@ pub(in crate::machine) fn decide_open(
     }
     let row = state.record(open.record).filter(|row| state.erased(row.first).is_none());
     let row = row.ok_or(Refusal::NotAvailable)?;
-    let (purpose, reason) = (i32::from(context.purpose), i32::from(open.reason));
+    let purpose = i32::from(context.purpose);
+    let why = (i32::from(open.reason), i32::from(open.office));
     if row.publisher == reader {
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
         let (record, row, flows) = (open.record, row.clone(), Vec::new());
         let unattended = context.unattended;
         let planned = Planned { record, row, groups, purpose, unattended, until, flows };
-        return Ok(Change::Open { planned, via: None, reason });
+        return Ok(Change::Open { planned, via: None, why });
     }
     // No browsing: a recipient reads again what it was sent, under today's rules.
     let sent = state.tables.disclosures.contains(&(row.first, reader));
@@ -115,7 +116,7 @@ pub(in crate::machine) fn decide_open(
     let (until, unattended) = (until(&decision, groups), context.unattended);
     let (record, row, flows) = (open.record, row.clone(), flows(&decision, groups));
     let planned = Planned { record, row, groups, purpose, unattended, until, flows };
-    Ok(Change::Open { planned, via: Some(reader), reason })
+    Ok(Change::Open { planned, via: Some(reader), why })
 }
 
 pub(in crate::machine) fn perform(
@@ -125,10 +126,10 @@ pub(in crate::machine) fn perform(
     effects: &mut Vec<Effect>,
 ) -> Receipt {
     match change {
-        Change::Open { planned, via, reason } => {
+        Change::Open { planned, via, why: (reason, office) } => {
             let reader = via.unwrap_or(planned.row.publisher);
             let whose = (planned.row.first, planned.row.publisher, reader);
-            reading::note(state, context, whose, (reason, None));
+            reading::note(state, context, whose, (reason, None, office));
             let released = release(state, context, planned, (reader, None));
             Receipt::Opened(Box::new(released))
         }

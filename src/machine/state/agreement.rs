@@ -52,6 +52,8 @@ pub struct Agreement {
     pub review_at: Option<UnixMillis>,
     /// For how many months its recipients keep records of a type, and what happens then (`Disposal`).
     pub retention: Vec<(TypeNumber, u32, i32)>,
+    /// Within how many days a complaint is acknowledged, and within how many answered, where the parties agreed on it.
+    pub complaint_days: (Option<u32>, Option<u32>),
     /// Whether its flows stop when that date comes.
     pub review_stops: bool,
     /// The party to which the partnership reports.

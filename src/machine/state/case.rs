@@ -117,6 +117,8 @@ pub struct ClockRow {
     pub task: Task,
     /// By when.
     pub due_at: UnixMillis,
+    /// Where the time comes from (`ClockSource`).
+    pub source: i32,
     /// When it was done.
     pub met_at: Option<UnixMillis>,
     /// Whether the controller was told that it is late.

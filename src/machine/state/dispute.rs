@@ -85,19 +85,34 @@ impl State {
         index.range(first..=last).filter_map(|(_, _, id)| Some((*id, self.dispute(*id)?)))
     }
 
+    /// The disputes about a record (first version) that are not answered.
+    pub fn disputes_open(&self, first: RecordId) -> impl Iterator<Item = (DisputeId, &Dispute)> {
+        let [lowest, highest] = [[0; 16], [u8::MAX; 16]].map(DisputeId::from_bytes);
+        let ids = self.indexes.disputes_open.range((first, lowest)..=(first, highest));
+        ids.filter_map(|(_, id)| Some((*id, self.dispute(*id)?)))
+    }
+
     /// Puts a dispute and keeps the indexes with it.
     pub(in crate::machine) fn put_dispute(&mut self, id: DisputeId, row: Dispute) {
-        self.indexes.disputes_by.insert((row.recipient, row.position, id));
-        self.indexes.disputes_about.insert((row.publisher, row.position, id));
+        self.index_dispute(id, &row);
         self.tables.disputes.put(&mut self.journal, id, row);
     }
 
+    fn index_dispute(&mut self, id: DisputeId, row: &Dispute) {
+        self.indexes.disputes_by.insert((row.recipient, row.position, id));
+        self.indexes.disputes_about.insert((row.publisher, row.position, id));
+        if row.answer.is_none() {
+            self.indexes.disputes_open.insert((row.first, id));
+        } else {
+            let _answered = self.indexes.disputes_open.remove(&(row.first, id));
+        }
+    }
+
     pub(super) fn index_disputes(&mut self) {
-        let rows = self.tables.disputes.iter();
-        self.indexes.disputes_by =
-            rows.map(|(id, row)| (row.recipient, row.position, *id)).collect();
-        let rows = self.tables.disputes.iter();
-        self.indexes.disputes_about =
-            rows.map(|(id, row)| (row.publisher, row.position, *id)).collect();
+        let rows: Vec<_> =
+            self.tables.disputes.iter().map(|(id, row)| (*id, row.clone())).collect();
+        for (id, row) in rows {
+            self.index_dispute(id, &row);
+        }
     }
 }

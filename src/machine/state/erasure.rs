@@ -26,6 +26,8 @@ pub struct Erasure {
     pub ground: i32,
     /// The records, by their first versions.
     pub records: BTreeSet<RecordId>,
+    /// The clients of whom nothing is left with the agency: identifiers and words about them go too.
+    pub clients: BTreeSet<ClientId>,
     /// How many versions these have.
     pub versions: u32,
     /// How many attachments are removed.

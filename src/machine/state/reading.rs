@@ -17,6 +17,8 @@ pub struct Reading {
     pub purpose: i32,
     /// Under which emergency access, the last time, if under any.
     pub emergency: Option<EmergencyId>,
+    /// The office of whoever read last, if their agency said so (`StaffOffice`).
+    pub office: i32,
     /// When it was first read.
     pub first_at: UnixMillis,
     /// When it was last read.

@@ -73,11 +73,12 @@ fn measures(case: &CaseRow) -> Vec<pb::CaseMeasure> {
 }
 
 fn clock(row: &ClockRow, (runs, now): (bool, UnixMillis)) -> pb::CaseClock {
-    let ClockRow { task, due_at, met_at, told: _ } = row;
+    let ClockRow { task, due_at, source, met_at, told: _ } = row;
     let met_time: Option<Timestamp> = met_at.map(timestamp);
     pb::CaseClock {
         task: i32::from(notice::task(*task)),
         due_time: Some(timestamp(*due_at)),
+        source: *source,
         overdue: runs && met_at.is_none() && *due_at < now,
         met_time,
     }

@@ -68,6 +68,7 @@ fn shown(state: &State, outgoing: Outgoing) -> Option<(Released, Record)> {
         field_groups: released.group_names().iter().map(ToString::to_string).collect(),
         body,
         grounds: grants.into_iter().map(|grant| ground(state, grant)).collect(),
+        marks: Vec::new(),
     };
     Some((released, record))
 }

@@ -15,7 +15,7 @@ use concordat::{
         order::UnixMillis,
     },
     pb::ledger::v1::{
-        self as pb, CaseKind, CaseOutcome, CaseStep, ContinueGround, ExtensionReason,
+        self as pb, CaseKind, CaseOutcome, CaseStep, ClockSource, ContinueGround, ExtensionReason,
         IdentityCheck, IncidentKind, MeasureKind, Relation, Severity, Standing, VersionChange,
         command::Kind,
     },
@@ -486,6 +486,104 @@ fn a_complaint_is_acknowledged_in_30_days_and_answered_in_three_months() {
     };
     decide(&mut sharing, "council", upheld.clone()).unwrap();
     assert_eq!(decide(&mut sharing, "council", upheld), Err(Refusal::CaseState), "once");
+    sharing.world.hold();
+}
+
+#[test]
+fn a_complaint_has_the_time_that_the_agreement_states() {
+    let mut sharing = sharing();
+    let mut content =
+        sharing.world.content(&["council", "sds"], vec![flow("x", "council", &["sds"])]);
+    let terms = content.terms.get_or_insert_default();
+    (terms.complaint_acknowledge_days, terms.complaint_answer_days) = (5, 20);
+    sharing.world.activate("quick", content.clone());
+    let complaint = |agreement: &str, at: u64| pb::OpenCase {
+        kind: i32::from(CaseKind::Complaint),
+        requester: Some(pb::Requester { relation: i32::from(Relation::Other), ..themselves() }),
+        received_at_ms: at,
+        agreement: agreement.to_owned(),
+        ..pb::OpenCase::default()
+    };
+    let received = sharing.world.now_ms();
+    let clocks = |sharing: &mut Sharing, agreement: &str| -> Vec<_> {
+        let case = case_of(open(sharing, "council", complaint(agreement, received)));
+        row(sharing, case).clocks.iter().map(|clock| (clock.due_at, clock.source)).collect()
+    };
+    let after = |days: u64| UnixMillis::new(received + days * DAY_MS);
+    let agreed = i32::from(ClockSource::Agreement);
+    let (statute, practice) = (ClockSource::Statute, ClockSource::Practice);
+    assert_eq!(clocks(&mut sharing, "quick"), [(after(5), agreed), (after(20), agreed)]);
+    let otherwise = clocks(&mut sharing, "leavers");
+    assert_eq!(otherwise[0], (after(30), i32::from(statute)));
+    assert_eq!(otherwise[1].1, i32::from(practice));
+    // Less time than the law lets them take, and never more.
+    content.terms.get_or_insert_default().complaint_acknowledge_days = 31;
+    assert_eq!(sharing.world.draft("council", "slow", content), Err(Refusal::Malformed));
+    sharing.world.hold();
+}
+
+#[test]
+fn a_suspended_agency_opens_objections_and_restrictions_and_restricts() {
+    let mut sharing = sharing();
+    let first = sharing.new_record();
+    let suspend = pb::SuspendAgency { agency: "council".to_owned() };
+    sharing.world.apply(By::Operator, Kind::SuspendAgency(suspend)).unwrap();
+    for kind in [CaseKind::Objection, CaseKind::Restriction] {
+        let asked = about(&sharing, kind, sharing.alias);
+        let case = case_of(open(&mut sharing, "council", asked));
+        decide(&mut sharing, "council", deciding(case, vec![restrict("task")])).unwrap();
+        assert_eq!(lift(&mut sharing, case, "task"), Err(Refusal::AgencySuspended));
+    }
+    let asked = about(&sharing, CaseKind::Access, sharing.alias);
+    assert_eq!(open(&mut sharing, "council", asked), Err(Refusal::AgencySuspended));
+    let resume = pb::ResumeAgency { agency: "council".to_owned() };
+    sharing.world.apply(By::Operator, Kind::ResumeAgency(resume)).unwrap();
+    assert!(sharing.release("sds").is_empty(), "{first} is restricted");
+    sharing.world.hold();
+}
+
+#[test]
+fn everybody_who_was_sent_what_is_restricted_is_told_however_many_they_are() {
+    let mut sharing = sharing();
+    let names: Vec<String> = (0..70).map(|n| format!("college-{n}")).collect();
+    for (part, names) in names.chunks(14).enumerate() {
+        let recipients: Vec<&str> = names.iter().map(String::as_str).collect();
+        for name in &recipients {
+            sharing.world.enrol(name, pb::AgencyKind::College);
+        }
+        let parties: Vec<&str> = ["council"].into_iter().chain(recipients.clone()).collect();
+        let flows = vec![flow("duty", "council", &recipients)];
+        let content = sharing.world.content(&parties, flows);
+        sharing.world.activate(&format!("part-{part}"), content);
+    }
+    for name in &names {
+        let create = pb::CreateSubscription {
+            subscription: "first".to_owned(),
+            record_types: owned(&[LEAVER_FORM]),
+        };
+        sharing.act(name, Kind::CreateSubscription(create)).unwrap();
+    }
+    let sweep = |sharing: &mut Sharing| {
+        while !sharing.world.state.tables().sweeps.is_empty() {
+            let step = Kind::ContinueSweep(pb::ContinueSweep {});
+            sharing.world.apply(By::Node, step).unwrap();
+        }
+    };
+    let first = sharing.new_record();
+    sweep(&mut sharing);
+    for name in &names {
+        assert_eq!(sharing.release(name), [first]);
+    }
+    let asked = about(&sharing, CaseKind::Restriction, sharing.alias);
+    let case = case_of(open(&mut sharing, "council", asked));
+    let ground = ContinueGround::AnotherPerson;
+    let all = vec![measure("", MeasureKind::Restrict, ground)];
+    decide(&mut sharing, "council", deciding(case, all)).unwrap();
+    let heard =
+        |sharing: &Sharing| names.iter().filter(|name| told(sharing, name).len() == 1).count();
+    assert_eq!(heard(&sharing), 64, "as many as one entry tells");
+    sweep(&mut sharing);
+    assert_eq!(heard(&sharing), 70);
     sharing.world.hold();
 }
 

@@ -46,10 +46,10 @@ pub(crate) fn emergency_flow(publisher: &str, recipients: &[&str]) -> pb::Flow {
 }
 
 /// The council shares by consent with the health board, and in an emergency without; SDS is the reporting body.
-struct Ward {
-    world: World,
-    alias: AliasId,
-    record: RecordId,
+pub(super) struct Ward {
+    pub(super) world: World,
+    pub(super) alias: AliasId,
+    pub(super) record: RecordId,
 }
 
 impl Ward {
@@ -84,14 +84,14 @@ impl Ward {
         ward
     }
 
-    fn authorised() -> Self {
+    pub(super) fn authorised() -> Self {
         let mut ward = Self::new();
         ward.authorise(&[OFFICE], DAY_MS * 100).unwrap();
         ward
     }
 
     /// Applies a command in the name of a member of staff.
-    fn act(&mut self, by: &str, kind: Kind) -> Outcome {
+    pub(super) fn act(&mut self, by: &str, kind: Kind) -> Outcome {
         let request = self.world.request_id();
         self.act_as(by, (request, false), kind)
     }
@@ -110,7 +110,7 @@ impl Ward {
         self.world.append(command.encode_to_vec())
     }
 
-    fn publish(&mut self) -> RecordId {
+    pub(super) fn publish(&mut self) -> RecordId {
         let publish = pb::PublishRecord {
             record_type: LEAVER_FORM.to_owned(),
             type_version: 1,
@@ -134,11 +134,11 @@ impl Ward {
         self.act("health", Kind::AuthoriseEmergency(pb::AuthoriseEmergency { offices, until_ms }))
     }
 
-    fn open(&mut self, staff: &str, whom: &[u8]) -> Result<EmergencyId, Refusal> {
+    pub(super) fn open(&mut self, staff: &str, whom: &[u8]) -> Result<EmergencyId, Refusal> {
         self.act("health", opening(staff, whom)).map(|receipt| opened(&receipt))
     }
 
-    fn read(&mut self, id: EmergencyId, staff: &str) -> Result<Vec<Released>, Refusal> {
+    pub(super) fn read(&mut self, id: EmergencyId, staff: &str) -> Result<Vec<Released>, Refusal> {
         let lines = self.lines(id);
         self.read_lines(id, staff, lines)
     }
@@ -175,7 +175,7 @@ impl Ward {
         self.act("health", Kind::ReviewEmergency(review))
     }
 
-    fn number(&self, name: &str) -> AgencyNumber {
+    pub(super) fn number(&self, name: &str) -> AgencyNumber {
         self.world.state.agency_number(&name.parse().unwrap()).unwrap()
     }
 
@@ -271,7 +271,7 @@ fn nothing_leaves_by_a_flow_for_emergencies_otherwise() {
     let reason = i32::from(ReadReason::Safeguarding);
     let id = ward.open("ann", &[1]).unwrap();
     let _read = ward.read(id, "ann").unwrap();
-    let open = pb::OpenRecord { record, reason, grants: vec![grant] };
+    let open = pb::OpenRecord { record, reason, grants: vec![grant], office: 0 };
     assert_eq!(ward.act("health", Kind::OpenRecord(open.clone())), Err(Refusal::NotAvailable));
     let posing = pb::OpenRecord { reason: i32::from(ReadReason::Emergency), ..open };
     assert_eq!(ward.act("health", Kind::OpenRecord(posing)), Err(Refusal::Malformed));

@@ -130,6 +130,7 @@ fn what_is_erased_is_absent_for_everybody_and_recalled_from_whoever_was_sent_it(
             record: version.as_bytes().to_vec().into(),
             reason: i32::from(pb::ReadReason::Service),
             grants: Vec::new(),
+            office: 0,
         });
         assert_eq!(sharing.act(by, open), Err(Refusal::NotAvailable), "{by}");
     }
@@ -322,6 +323,35 @@ fn identifiers_sealed_with_a_destroyed_key_are_not_taken() {
     assert_eq!(attachments, 4);
     assert_eq!(state.erasure(id).unwrap().attachments, 4);
     sharing.world.hold();
+}
+
+#[test]
+fn with_the_last_record_that_retention_takes_identifiers_and_words_go_unless_a_word_stands() {
+    let gone = |stands: bool| {
+        let mut sharing = Sharing::new();
+        open_key(&mut sharing, 9, 1, DisposalClass::Identity).unwrap();
+        open_key(&mut sharing, 10, 1, DisposalClass::Evidence).unwrap();
+        let (client, key) = (client(1).as_bytes().to_vec().into(), vec![9; 16].into());
+        sharing.act("council", Kind::AddClient(pb::AddClient { client, key })).unwrap();
+        let record = sharing.new_record();
+        let consent = sharing.consent(&["college"]);
+        if !stands {
+            sharing.withdraw(consent, &[]).unwrap();
+        }
+        sharing.world.wait(DAY_MS * 366 * 10);
+        let dispose = pb::DisposeOverdue {
+            publisher: "council".to_owned(),
+            record_type: LEAVER_FORM.to_owned(),
+            records: vec![record.as_bytes().to_vec().into()],
+        };
+        let id = erasure_of(sharing.world.apply(By::Node, Kind::DisposeOverdue(dispose)));
+        sweep(&mut sharing);
+        sharing.world.hold();
+        let row = sharing.world.state.erasure(id).unwrap();
+        (row.clients.len(), row.keys.len(), sharing.world.state.tables().identities.is_empty())
+    };
+    assert_eq!(gone(true), (0, 1, false), "a word stands: the key of the record alone");
+    assert_eq!(gone(false), (1, 3, true));
 }
 
 #[test]

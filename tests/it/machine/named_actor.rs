@@ -10,7 +10,7 @@ use concordat::{
         id::{AliasId, RecordId},
         order::UnixMillis,
     },
-    pb::ledger::v1::{self as pb, Purpose, ReadReason, VersionChange, command::Kind},
+    pb::ledger::v1::{self as pb, Purpose, ReadReason, StaffOffice, VersionChange, command::Kind},
 };
 use prost::Message;
 
@@ -120,7 +120,7 @@ impl Desk {
         let grants = self.grants(by);
         let record = self.record.as_bytes().to_vec().into();
         let reason = i32::from(ReadReason::Service);
-        self.act(by, Kind::OpenRecord(pb::OpenRecord { record, reason, grants }))
+        self.act(by, Kind::OpenRecord(pb::OpenRecord { record, reason, grants, office: 0 }))
     }
 
     /// On what the node would propose to open the record.
@@ -279,7 +279,12 @@ fn the_owner_hears_when_a_recipient_opens_its_record_again() {
     let why = (Purpose::SchoolLeaverTransition, true);
     let grants = offers::grants_to_open(state, record, sds, why, now);
     let reason = i32::from(ReadReason::Quality);
-    let open = pb::OpenRecord { record: record.as_bytes().to_vec().into(), reason, grants };
+    let open = pb::OpenRecord {
+        record: record.as_bytes().to_vec().into(),
+        reason,
+        grants,
+        office: i32::from(StaffOffice::Careers),
+    };
     for _ in 0..2 {
         sharing.act("sds", Kind::OpenRecord(open.clone())).unwrap();
     }
@@ -289,6 +294,7 @@ fn the_owner_hears_when_a_recipient_opens_its_record_again() {
     };
     assert_eq!((*first, *reader, *why), (record, sds, reason));
     assert_eq!((row.count, row.unattended, row.emergency), (2, 2, None));
+    assert_eq!(row.office, i32::from(StaffOffice::Careers));
 }
 
 #[test]
@@ -296,7 +302,7 @@ fn whoever_looks_after_the_sharing_opens_nobodys_record() {
     let mut desk = Desk::new();
     let record = desk.record.as_bytes().to_vec().into();
     let reason = i32::from(ReadReason::Quality);
-    let open = Kind::OpenRecord(pb::OpenRecord { record, reason, grants: Vec::new() });
+    let open = Kind::OpenRecord(pb::OpenRecord { record, reason, ..pb::OpenRecord::default() });
     for (purpose, opens) in [
         (Purpose::Operation, false),
         (Purpose::Administration, false),

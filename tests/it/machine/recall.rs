@@ -239,6 +239,7 @@ fn nothing_about_the_client_overtakes_a_recall() {
         record: first.as_bytes().to_vec().into(),
         reason: i32::from(pb::ReadReason::Service),
         grants: Vec::new(),
+        office: 0,
     });
     assert_eq!(sharing.act("sds", open), Err(Refusal::NotAvailable));
     assert_eq!(sharing.hand_over("sds"), Ok(Receipt::DONE));

@@ -499,6 +499,7 @@ impl History {
                 record: self.one_of(&records).into(),
                 reason: i32::from(pb::ReadReason::Service),
                 grants: Vec::new(),
+                office: 0,
             }),
             4 => {
                 let reason = i32::from(pb::NackReason::NotAccepted);

@@ -164,9 +164,9 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         85..=86 => recalls(dice, pool),
         87 => disposals(dice, pool, world),
         88 => cases::next(dice, pool),
-        89 => emergencies::next(dice, pool, world),
-        90 => lists(dice),
-        91..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
+        89..=90 => emergencies::next(dice, pool, world),
+        91 => lists(dice),
+        92..=95 => match pool.sent.get(usize::try_from(dice.below(32)).unwrap_or_default()) {
             Some(sent) => sent.clone(),
             None => lists(dice),
         },

@@ -15,7 +15,8 @@ use crate::ledger_samples::Dice;
 #[expect(clippy::unnecessary_wraps, reason = "a request takes it so")]
 fn context(dice: &mut Dice) -> Option<pb::RequestContext> {
     let staff_id = format!("staff-{}", dice.below(3));
-    let actor = Actor::Staff(ledger::ActorDetail { staff_id, role: "duty desk".to_owned() });
+    let actor =
+        Actor::Staff(ledger::ActorDetail { staff_id, role: "duty desk".to_owned(), office: 0 });
     let purpose = i32::from(Purpose::ChildProtection);
     Some(pb::RequestContext { purpose, actor: Some(actor), held_checkpoint: String::new() })
 }
@@ -38,7 +39,7 @@ fn subject(dice: &mut Dice) -> Subject {
 
 pub(super) fn next(dice: &mut Dice, pool: &mut Pool, _world: &World) -> Call {
     let (context, request_id) = (context(dice), pool.request(dice));
-    match dice.below(8) {
+    match dice.below(10) {
         0..=3 => {
             let request = pb::OpenEmergencyAccessRequest {
                 context,
@@ -69,7 +70,7 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, _world: &World) -> Call {
             };
             of("EmergencyService/ReviewEmergencyAccess", &request)
         }
-        _ => {
+        7 => {
             let request = pb::ListEmergencyAccessRequest {
                 context,
                 published: dice.below(2) == 0,
@@ -78,6 +79,20 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, _world: &World) -> Call {
                 page_token: String::new(),
             };
             of("EmergencyService/ListEmergencyAccess", &request)
+        }
+        _ => {
+            let collections =
+                ["cases", "disputes", "emergencies", "consents", "holders", "records"];
+            let place = usize::try_from(dice.below(6)).unwrap_or_default();
+            let collection = collections.get(place).copied().unwrap_or("cases");
+            let request = pb::ReadWordsRequest {
+                context,
+                request_id,
+                about: pool.name(dice, collection),
+                reason: 1,
+                page_token: String::new(),
+            };
+            of("WordsService/ReadWords", &request)
         }
     }
 }

@@ -127,5 +127,7 @@ fn terms(content: &pb::AgreementContent, now: UnixMillis) -> pb::Terms {
         }],
         at_review: i32::from(pb::AtReview::Unspecified),
         memorandum: String::new(),
+        complaint_acknowledge_days: 0,
+        complaint_answer_days: 0,
     }
 }

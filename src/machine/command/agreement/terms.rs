@@ -16,6 +16,11 @@ use crate::{
     pb::ledger::v1 as pb,
 };
 
+/// The longest time in which a complaint is acknowledged, in days. Source: DPA 2018 s.164A(3).
+const COMPLAINT_ACKNOWLEDGE_DAYS_MAX: u32 = 30;
+/// The longest time in which the parties may agree to answer a complaint, in days.
+const COMPLAINT_ANSWER_DAYS_MAX: u32 = 90;
+
 /// What the parties settle beside the flows. See `concordat.ledger.v1.Terms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -67,6 +72,10 @@ pub struct Terms {
     pub memorandum: Option<AgreementId>,
     /// What happens when the review is due.
     pub at_review: pb::AtReview,
+    /// Within how many days a complaint is acknowledged.
+    pub complaint_acknowledge_days: Option<u32>,
+    /// Within how many days a complaint is answered.
+    pub complaint_answer_days: Option<u32>,
 }
 
 /// How long recipients keep records of one type.
@@ -111,6 +120,15 @@ fn agencies(texts: &[String], field: &str) -> Result<BTreeSet<AgencyId>, Violati
     }
 }
 
+/// A number of days that the parties may leave out.
+fn days(days: u32, (most, field): (u32, &str)) -> Result<Option<u32>, Violation> {
+    match days {
+        0 => Ok(None),
+        days if days <= most => Ok(Some(days)),
+        _ => Err(malformed(field, "the parties may agree on less time and never on more")),
+    }
+}
+
 impl TryFrom<pb::Terms> for Terms {
     type Error = Violation;
 
@@ -140,6 +158,8 @@ impl TryFrom<pb::Terms> for Terms {
             indicators,
             memorandum,
             at_review,
+            complaint_acknowledge_days,
+            complaint_answer_days,
         } = message;
         Ok(Self {
             processing: optional_digest(&operator_terms_digest, "operator_terms_digest")?,
@@ -169,6 +189,14 @@ impl TryFrom<pb::Terms> for Terms {
             indicators: each(indicators, "indicators")?,
             memorandum: optional_name(&memorandum, "memorandum")?,
             at_review: optional_code(at_review, "at_review")?,
+            complaint_acknowledge_days: days(
+                complaint_acknowledge_days,
+                (COMPLAINT_ACKNOWLEDGE_DAYS_MAX, "complaint_acknowledge_days"),
+            )?,
+            complaint_answer_days: days(
+                complaint_answer_days,
+                (COMPLAINT_ANSWER_DAYS_MAX, "complaint_answer_days"),
+            )?,
         })
     }
 }

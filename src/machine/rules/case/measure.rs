@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::{
     machine::{
         apply::Effect,
@@ -18,11 +20,21 @@ use crate::{
             notice::{About, Notice, RestrictionEvent},
             record::DisclosureRow,
         },
-        sweep,
+        sweep::{self, Sweep},
     },
     model::{id::AliasId, limit, order::UnixMillis},
     pb::ledger::v1::{CaseKind, ContinueGround, MeasureKind},
 };
+
+/// Who is still to be told of a restriction, or that it was lifted.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Told {
+    by: AgencyNumber,
+    event: RestrictionEvent,
+    at: UnixMillis,
+    /// The recipients, and by which names they know the client.
+    whom: Vec<(AgencyNumber, AliasId)>,
+}
 
 /// A flow of an agreement in force by which the controller publishes or receives.
 pub(super) fn flow_of<'a>(
@@ -200,11 +212,22 @@ pub(super) fn follow(
         (RestrictionEvent::Restricted, is.difference(&was)),
         (RestrictionEvent::Lifted, was.difference(&is)),
     ] {
-        for (recipient, alias) in whom.take(limit::RESTRICTION_TOLD_MAX) {
-            let about = About::Restriction { client: *alias, by, event };
-            state.notify(*recipient, Notice { at: now, about });
+        let told = Told { by, event, at: now, whom: whom.copied().collect() };
+        if let Some(rest) = tell(state, told) {
+            sweep::push(state, rest, effects);
         }
     }
+}
+
+/// Tells the next recipients of a restriction; the sweep for those who are left.
+pub(in crate::machine) fn tell(state: &mut State, told: Told) -> Option<Sweep> {
+    let Told { by, event, at, mut whom } = told;
+    let rest = whom.split_off(whom.len().min(limit::RESTRICTION_TOLD_MAX));
+    for (recipient, client) in whom {
+        let about = About::Restriction { client, by, event };
+        state.notify(recipient, Notice { at, about });
+    }
+    if rest.is_empty() { None } else { Some(Sweep::Tell(Told { by, event, at, whom: rest })) }
 }
 
 /// To whom something may flow again.

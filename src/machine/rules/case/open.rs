@@ -21,13 +21,15 @@ use crate::{
         limit,
         order::UnixMillis,
     },
-    pb::ledger::v1::{CaseKind, CaseStep, IdentityCheck},
+    pb::ledger::v1::{CaseKind, CaseStep, ClockSource, IdentityCheck},
 };
 
 /// Within how many months a request about a person's rights is answered. Source: UK GDPR Article 12(3).
 pub(super) const ANSWER_MONTHS: u32 = 1;
-/// Within how many months a complaint is answered.
+/// Within how many months a complaint is answered, unless the agreement says so: after that the Commissioner takes it.
 const COMPLAINT_MONTHS: u32 = 3;
+/// One day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
 
 pub(super) fn decide(
     state: &State,
@@ -74,7 +76,7 @@ pub(super) fn decide(
             .map(|named| Ok((named.clone(), flow_of(state, caller, named)?)))
             .collect::<Result<Vec<_>, Refusal>>()
             .and_then(|flows| pending(open.kind, &flows, now))?,
-        clocks: clocks(open.kind, received),
+        clocks: clocks(open.kind, received, agreed(state, open.agreement.as_ref())),
         paused: asked.map(|_| (i32::from(CaseStep::IdentityAsked), now)),
         extended: 0,
         held: std::collections::BTreeMap::new(),
@@ -136,16 +138,41 @@ fn records(state: &State, caller: AgencyNumber, incident: &Incident) -> Result<(
     if known { Ok(()) } else { Err(Refusal::NotAvailable) }
 }
 
-fn clocks(kind: CaseKind, received: UnixMillis) -> Vec<ClockRow> {
-    let clock = |task, due_at| ClockRow { task, due_at, met_at: None, told: false };
+/// Within how many days the parties of an agreement acknowledge and answer a complaint, where they agreed on it.
+fn agreed(state: &State, id: Option<&AgreementId>) -> (Option<u32>, Option<u32>) {
+    let row = id.and_then(|id| state.tables.agreements.get(id));
+    row.map_or((None, None), |row| row.complaint_days)
+}
+
+fn clocks(
+    kind: CaseKind,
+    received: UnixMillis,
+    (acknowledge, answer): (Option<u32>, Option<u32>),
+) -> Vec<ClockRow> {
+    let from = |source: ClockSource, task, due_at| {
+        let source = i32::from(source);
+        ClockRow { task, due_at, source, met_at: None, told: false }
+    };
+    let clock = |task, due_at| from(ClockSource::Statute, task, due_at);
+    let after = |days: u32| received.plus(u64::from(days).saturating_mul(DAY_MS));
+    let agreed = |task, days| from(ClockSource::Agreement, task, after(days));
     match kind {
         CaseKind::Unspecified => Vec::new(),
         CaseKind::Restriction | CaseKind::Objection | CaseKind::Access => {
             vec![clock(Task::Answer, months_after(received, ANSWER_MONTHS))]
         }
         CaseKind::Complaint => vec![
-            clock(Task::Acknowledge, received.plus(limit::COMPLAINT_ACKNOWLEDGE_MS)),
-            clock(Task::Answer, months_after(received, COMPLAINT_MONTHS)),
+            acknowledge.map_or_else(
+                || clock(Task::Acknowledge, received.plus(limit::COMPLAINT_ACKNOWLEDGE_MS)),
+                |days| agreed(Task::Acknowledge, days),
+            ),
+            answer.map_or_else(
+                || {
+                    let due_at = months_after(received, COMPLAINT_MONTHS);
+                    from(ClockSource::Practice, Task::Answer, due_at)
+                },
+                |days| agreed(Task::Answer, days),
+            ),
         ],
         CaseKind::Incident => {
             vec![clock(Task::TellRegulator, received.plus(limit::INCIDENT_TELL_MS))]
