@@ -60,7 +60,7 @@ use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// What there is exactly one of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -17,7 +17,10 @@ use crate::{
         apply::Effect,
         rules::{
             self, named,
-            recall::{self, Issue},
+            recall::{
+                self, Issue,
+                ended::{self, Ending},
+            },
             release::held,
         },
         state::{
@@ -65,6 +68,13 @@ pub enum Sweep {
     },
     /// Names the attachments that an erasure removes.
     Erase(ErasureId),
+    /// Asks back what the end of an agreement wants back.
+    AskBack {
+        /// Among which records.
+        ending: Ending,
+        /// The record and recipient it has come to.
+        after: Option<ended::Reached>,
+    },
 }
 
 /// Which flows a sweep is about.
@@ -220,6 +230,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
         Sweep::Drop(number) => drop_step(state, number),
         Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
         Sweep::Erase(id) => rules::erasure::step(state, id),
+        Sweep::AskBack { ending, after } => ended::step(state, (ending, after), effects),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),

@@ -4,6 +4,8 @@
 //! nothing of it. INVARIANT (recall first): from the entry that issues a recall until the one that hands it over, nothing
 //! about the client is released to its recipient ([`waits`]). A recall stays in the inbox until it is answered.
 //!
+//! What the end of an agreement asks back is in `recall/ended.rs`.
+//!
 //! Source: UK GDPR Article 19: every recipient is told of a rectification or erasure.
 
 use std::collections::BTreeSet;
@@ -21,7 +23,7 @@ use crate::{
             State,
             agency::AgencyNumber,
             consent::{Consent, Withdrawal},
-            recall::{Answer, Recall, Retraction},
+            recall::{Answer, Ended, Recall, Retraction},
             record::{DisclosureRow, Groups, RecordRow},
         },
         sweep::{self, Sweep},
@@ -31,8 +33,10 @@ use crate::{
         id::{ClientId, RecallId, RecordId},
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1::{RecallAct, RecallReason},
+    pb::ledger::v1::{Disposal, RecallAct, RecallReason},
 };
+
+pub mod ended;
 
 /// From how many recipients one entry recalls; each may change a few rows for every subscription it has.
 const RECALLS_PER_STEP: usize = 32;
@@ -62,6 +66,8 @@ pub struct Issue {
     groups: Option<Groups>,
     /// Why (`RecallReason`).
     reason: i32,
+    /// The agreement that has ended, if that is why.
+    ended: Option<Ended>,
 }
 
 pub(in crate::machine) fn decide(
@@ -100,7 +106,7 @@ pub(in crate::machine) fn decide(
             if row.answer.is_some() && (!row.is_kept() || *act == RecallAct::Kept) {
                 return Err(Refusal::RecallState);
             }
-            if *act == RecallAct::Corrected && !row.corrects() {
+            if !fits(row, *act) {
                 return Err(Refusal::RecallActUnfit);
             }
             let (act, ground) = (i32::from(*act), i32::from(*ground));
@@ -126,7 +132,7 @@ pub(in crate::machine) fn perform(
             state.tables.retractions.put(&mut state.journal, first, row);
             sweep::narrow(state, effects);
             sweep::prune_client(state, client, context.now);
-            let issue = Issue { first, recipients: None, groups: None, reason };
+            let issue = Issue { first, recipients: None, groups: None, reason, ended: None };
             begin(state, context, vec![issue], effects);
         }
         Change::HandOver { recipient, recalls } => {
@@ -155,7 +161,7 @@ pub(in crate::machine) fn corrected(
     // What was released of the version before and has not left does not leave any more.
     sweep::narrow(state, effects);
     let reason = i32::from(RecallReason::Corrected);
-    let issue = Issue { first, recipients: None, groups: None, reason };
+    let issue = Issue { first, recipients: None, groups: None, reason, ended: None };
     begin(state, context, vec![issue], effects);
 }
 
@@ -178,6 +184,7 @@ pub(in crate::machine) fn withdrawn(
             recipients: Some(recipients.clone()),
             groups: Some(*groups),
             reason: i32::from(RecallReason::ConsentWithdrawn),
+            ended: None,
         })
         .collect();
     begin(state, context, issues, effects);
@@ -196,6 +203,7 @@ pub(in crate::machine) fn erased(
         recipients,
         groups: None,
         reason: i32::from(reason),
+        ended: None,
     });
     let issues: Vec<_> = issues.collect();
     if at_once {
@@ -218,6 +226,9 @@ pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: Cli
                     && after.is_none_or(|after| after < agency)
                     && issue.concerns(agency)
                     && state.tables.disclosures.contains(&(issue.first, agency))
+            }
+            Sweep::AskBack { ending, after } => {
+                ended::waits(state, (ending, *after), (agency, client))
             }
             Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) => false,
         })
@@ -316,7 +327,7 @@ fn issue_one(
     let (client, publisher) = (row.client, row.publisher);
     let mut groups = issue.groups.map_or(sent.groups, |only| sent.groups.and(only));
     if issue.reason == i32::from(RecallReason::ConsentWithdrawn) {
-        groups = groups.without(flowing(state, row, recipient, now));
+        groups = groups.without(flowing(state, (row, groups), recipient, now));
     }
     let recall = Recall {
         recipient,
@@ -326,6 +337,7 @@ fn issue_one(
         client,
         groups,
         reason: issue.reason,
+        ended: issue.ended.clone(),
         position,
         issued_at: now,
         handed_over: None,
@@ -346,12 +358,29 @@ fn issue_one(
     wake(state, recipient, effects);
 }
 
-/// The groups that may flow to a recipient on another ground: they are not asked back.
-fn flowing(state: &State, row: &RecordRow, recipient: AgencyNumber, now: UnixMillis) -> Groups {
+/// Those of the groups that may flow to a recipient on another ground: they are not asked back.
+fn flowing(
+    state: &State,
+    (row, groups): (&RecordRow, Groups),
+    recipient: AgencyNumber,
+    now: UnixMillis,
+) -> Groups {
+    let about = |purpose| Question::about(row, recipient, i32::from(purpose), now);
     CLIENT_PURPOSES
         .into_iter()
-        .map(|purpose| Question::about(row, recipient, i32::from(purpose), now))
+        .map(|purpose| Question { groups, ..about(purpose) })
         .fold(Groups::NONE, |set, question| set.with(access::decide(state, &question).groups()))
+}
+
+/// Whether a recipient may answer that it did this: only what was corrected is put right, and only what the terms of an
+/// agreement that has ended want back is given back.
+fn fits(recall: &Recall, act: RecallAct) -> bool {
+    let back = i32::from(Disposal::ReturnAndDelete);
+    match act {
+        RecallAct::Corrected => recall.corrects(),
+        RecallAct::Returned => recall.ended.as_ref().is_some_and(|end| end.disposal == back),
+        RecallAct::Unspecified | RecallAct::Deleted | RecallAct::Kept => true,
+    }
 }
 
 /// Whether the recipient was told as much before, and sent nothing since.

@@ -52,6 +52,8 @@ pub struct Agreement {
     pub review_at: Option<UnixMillis>,
     /// For how many months its recipients keep records of a type, and what happens then (`Disposal`).
     pub retention: Vec<(TypeNumber, u32, i32)>,
+    /// What becomes of received records when it ends or a party leaves (`Disposal`).
+    pub termination: i32,
     /// Whether its flows stop when that date comes.
     pub review_stops: bool,
     /// The party to which the partnership reports.
@@ -179,7 +181,8 @@ impl Agreement {
         review.map_or(ends, |review| ends.min(review))
     }
 
-    fn flow_ends(&self, flow: &Flow) -> UnixMillis {
+    /// When a flow ends by the date of the agreement.
+    pub fn flow_ends(&self, flow: &Flow) -> UnixMillis {
         if self.safeguarding_goes_on && flow.safeguarding {
             self.expires_at.plus(SAFEGUARDING_MS)
         } else {

@@ -9,7 +9,7 @@ use crate::{
         state::{agency::AgencyNumber, record::Groups},
     },
     model::{
-        id::{ClientId, RecallId, RecordId},
+        id::{AgreementId, ClientId, RecallId, RecordId},
         order::{Position, UnixMillis},
     },
     pb::ledger::v1::{RecallAct, RecallReason},
@@ -43,6 +43,8 @@ pub struct Recall {
     pub groups: Groups,
     /// Why (`RecallReason`).
     pub reason: i32,
+    /// The agreement that has ended, if that is why.
+    pub ended: Option<Ended>,
     /// The entry that issued it.
     pub position: Position,
     /// When it was issued.
@@ -51,6 +53,15 @@ pub struct Recall {
     pub handed_over: Option<UnixMillis>,
     /// What the recipient did.
     pub answer: Option<Answer>,
+}
+
+/// An agreement whose end asks records back.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Ended {
+    /// Which.
+    pub agreement: AgreementId,
+    /// What its terms say becomes of received records (`Disposal`).
+    pub disposal: i32,
 }
 
 /// What a recipient did about a recall.
