@@ -19,4 +19,5 @@ mod policy;
 mod policy_survey;
 pub(crate) mod recall;
 mod recall_ended;
+mod recall_first;
 pub(crate) mod world;

@@ -17,6 +17,7 @@ use crate::{
         access::{self, Question},
         apply::{Context, Effect},
         command::recall::RecallCommand,
+        law::Rule,
         outcome::{Receipt, Refusal},
         rules::CLIENT_PURPOSES,
         state::{
@@ -219,16 +220,30 @@ pub(in crate::machine) fn erased(
 
 /// Whether a recall about a client is still to be put before an agency, or still to be issued to it.
 pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: ClientId) -> bool {
-    state.has_waiting_recall(agency, client)
+    waits_of(state, None, (agency, client))
+}
+
+/// The same, of the records of one publisher if given.
+pub(in crate::machine) fn waits_of(
+    state: &State,
+    publisher: Option<AgencyNumber>,
+    (agency, client): (AgencyNumber, ClientId),
+) -> bool {
+    if !state.applies(Rule::RecallFirst) {
+        return false;
+    }
+    let by = |of| publisher.is_none_or(|publisher| publisher == of);
+    state.waiting_recalls(agency, client).any(|row| by(row.publisher))
         || state.tables.sweeps.iter().any(|(_, sweep)| match sweep {
             Sweep::Recall { issue, after } => {
-                state.record(issue.first).is_some_and(|row| row.client == client)
+                let row = state.record(issue.first);
+                row.is_some_and(|row| row.client == client && by(row.publisher))
                     && after.is_none_or(|after| after < agency)
                     && issue.concerns(agency)
                     && state.tables.disclosures.contains(&(issue.first, agency))
             }
             Sweep::AskBack { ending, after } => {
-                ended::waits(state, (ending, *after), (agency, client))
+                ended::waits(state, (ending, *after), (agency, client), by)
             }
             Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) => false,
         })

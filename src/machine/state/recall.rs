@@ -133,14 +133,14 @@ impl State {
         self.indexes.recalls_open.range((from, to)).map(|(_, position, id)| (*position, *id))
     }
 
-    /// Whether a recall about a client was issued to an agency and not put before it yet.
-    pub(in crate::machine) fn has_waiting_recall(
+    /// The recalls about a client that were issued to an agency and not put before it yet.
+    pub(in crate::machine) fn waiting_recalls(
         &self,
         recipient: AgencyNumber,
         client: ClientId,
-    ) -> bool {
+    ) -> impl Iterator<Item = &Recall> {
         let range = (recipient, client, FIRST.1)..=(recipient, client, LAST.1);
-        self.indexes.clients_waiting.range(range).next().is_some()
+        self.indexes.clients_waiting.range(range).filter_map(|(_, _, id)| self.recall(*id))
     }
 
     /// Puts a recall and keeps the indexes with it.

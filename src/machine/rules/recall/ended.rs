@@ -102,6 +102,7 @@ pub(super) fn waits(
     state: &State,
     (ending, after): (&Ending, Option<Reached>),
     (agency, client): (AgencyNumber, ClientId),
+    by: impl Fn(AgencyNumber) -> bool,
 ) -> bool {
     let now = state.chain.admitted_at;
     state.records_of(client).any(|first| {
@@ -109,6 +110,7 @@ pub(super) fn waits(
         let place = (row.publisher, row.record_type, first);
         let sent = state.tables.disclosures.get(&(first, agency));
         after.is_none_or(|after| is_left(after, place, agency))
+            && by(row.publisher)
             && covers(state, ending, row)
             && sent.is_some_and(|sent| asked_back(state, (row, agency, sent), now).is_some())
     })
