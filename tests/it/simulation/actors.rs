@@ -26,7 +26,8 @@ fn some_groups(dice: &mut Dice) -> Vec<&'static str> {
     if chosen.is_empty() { vec!["core"] } else { chosen }
 }
 
-/// Publishes, replaces, asks for consents and withdraws them, confirms caseloads, puts policies, stops and resumes flows.
+/// Publishes, replaces and takes back, asks for consents and withdraws them, restricts and lifts it, confirms caseloads,
+/// puts policies, stops and resumes flows, and ends agreements.
 pub(crate) async fn publisher(story: &Story, name: &'static str, mut dice: Dice, steps: u64) {
     for _ in 0..steps {
         if story.exchange.node().is_none() {
