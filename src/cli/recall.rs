@@ -24,11 +24,12 @@ use crate::{
 };
 
 const MESSAGE: &str = "concordat.v1.Recall";
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     ("NAME", "name"),
     ("RECORD", "record"),
     ("RECIPIENT", "recipient"),
     ("REASON", "reason"),
+    ("AGREEMENT", "agreement"),
     ("GROUPS", "field_groups"),
     ("ISSUED", "issued_time"),
     ("ACT", "act"),

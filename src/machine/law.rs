@@ -165,6 +165,12 @@ rules! {
     Retracted "RETRACTED"
         "UK GDPR arts. 5(1)(d) and 19"
         "a record that was taken back leaves no more";
+    LatestVersion "LATEST_VERSION"
+        "UK GDPR art. 5(1)(d)"
+        "what leaves of a record is its latest version, whatever was asked for";
+    RecallFirst "RECALL_FIRST"
+        "UK GDPR art. 19"
+        "nothing more about a client leaves to whoever has a recall about that client and was not told yet";
     PublisherNarrows "PUBLISHER_NARROWS"
         "UK GDPR arts. 24 and 25"
         "a policy of the publisher's withholds what an agreement would share";

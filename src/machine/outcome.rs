@@ -237,7 +237,7 @@ refusals! {
     /// The recall was answered already.
     RecallState "RECALL_WRONG_STATE" "the recall was answered already; only what was kept is answered once more";
     /// The recall is not to be answered so.
-    RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected";
+    RecallActUnfit "RECALL_ACT_NOT_ALLOWED" "what was taken back is deleted or kept on a ground; only what was corrected is corrected, and only what an ended agreement wants back is returned";
     /// The dispute was answered already, or nothing was put right.
     DisputeState "DISPUTE_WRONG_STATE" "the dispute was answered already, or nothing was put right since; publish a correction first";
     /// The dates of a case contradict each other.

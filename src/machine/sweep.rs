@@ -17,7 +17,10 @@ use crate::{
         apply::Effect,
         rules::{
             self, named,
-            recall::{self, Issue},
+            recall::{
+                self, Issue,
+                ended::{self, Ending},
+            },
             release::held,
         },
         state::{
@@ -67,6 +70,13 @@ pub enum Sweep {
     Erase(ErasureId),
     /// Tells many recipients of a restriction.
     Tell(rules::case::Told),
+    /// Asks back what the end of an agreement wants back.
+    AskBack {
+        /// Among which records.
+        ending: Ending,
+        /// The record and recipient it has come to.
+        after: Option<ended::Reached>,
+    },
 }
 
 /// Which flows a sweep is about.
@@ -223,6 +233,7 @@ pub(super) fn step(state: &mut State, effects: &mut Vec<Effect>) {
         Sweep::Recall { issue, after } => recall::step(state, issue, after, effects),
         Sweep::Erase(id) => rules::erasure::step(state, id),
         Sweep::Tell(told) => rules::case::tell(state, told),
+        Sweep::AskBack { ending, after } => ended::step(state, (ending, after), effects),
     };
     match rest {
         Some(rest) => state.tables.sweeps.put(&mut state.journal, id, rest),

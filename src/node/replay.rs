@@ -7,7 +7,10 @@ use futures::StreamExt;
 
 use crate::{
     ledger::{Entry, Fault, Ledger},
-    machine::{self, Command, Outcome, State, command::Parsed},
+    machine::{
+        self, Command, Outcome, State,
+        command::{Kind, Parsed, subscription::SubscriptionCommand},
+    },
     model::order::{Position, UnixMillis},
     node::Node,
 };
@@ -40,6 +43,21 @@ impl Past {
     /// When the entry that came next was admitted.
     pub fn next_at(&self) -> Option<UnixMillis> {
         self.next.as_ref().map(|entry| entry.admitted_at)
+    }
+
+    /// Whether a system of its agency reads by the entry that came next, and no named member of staff.
+    pub fn is_next_unattended(&self) -> bool {
+        let parsed = self.next.as_ref().map(|entry| Parsed::from_bytes(&entry.command));
+        let Some(Parsed::Command(command)) = parsed else { return false };
+        let Kind::Subscription(SubscriptionCommand::Release(release)) = &command.kind else {
+            return command.unattended;
+        };
+        let number = self
+            .state
+            .agency_number(&release.agency)
+            .and_then(|agency| self.state.subscription_number(agency, &release.subscription));
+        let reader = number.and_then(|number| self.state.subscription(number));
+        reader.is_some_and(|row| row.unattended)
     }
 
     /// Decides the entry that came next anew; `None` if there is none that says anything.

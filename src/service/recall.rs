@@ -217,6 +217,7 @@ fn key_of(bytes: [u8; KEY_BYTES]) -> Key {
 pub(super) fn message(view: &View<'_>) -> pb::Recall {
     let View { id, recall, record_type, client, publisher, recipient, groups } = view;
     let answer = recall.answer.as_ref();
+    let ended = recall.ended.as_ref();
     pb::Recall {
         name: name::of(id),
         record: name::of(&recall.record),
@@ -231,5 +232,7 @@ pub(super) fn message(view: &View<'_>) -> pb::Recall {
         act: answer.map_or(0, |answer| answer.act),
         ground: answer.map_or(0, |answer| answer.ground),
         acknowledged_time: answer.map(|answer| timestamp(answer.at)),
+        agreement: ended.map(|ended| name::of(&ended.agreement)).unwrap_or_default(),
+        disposal: ended.map_or(0, |ended| ended.disposal),
     }
 }

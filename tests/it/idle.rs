@@ -143,6 +143,45 @@ async fn a_twelfth_birthday_an_expiry_and_a_review_on_an_idle_exchange_take_effe
     assert_eq!(state.digest(), exchange.node.read(State::digest));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_an_agreement_on_an_idle_exchange_asks_back_within_one_tick() {
+    let exchange = Exchange::start().await;
+    let (council, sds) = exchange.partners().await;
+    let publish = concordat::pb::v1::PublishRecordRequest {
+        context: crate::harness::context(),
+        request_id: council.request(),
+        record: Some(crate::harness::draft(&crate::harness::form(1))),
+        validate_only: false,
+    };
+    council.exchange().publish_record(publish).await.unwrap();
+    let pull = concordat::pb::v1::PullRecordsRequest {
+        context: crate::harness::context(),
+        request_id: sds.request(),
+        subscription: sds.subscription("leavers"),
+        max_records: 0,
+    };
+    let pulled = sds.exchange().pull_records(pull).await.unwrap().into_inner();
+    assert_eq!(pulled.deliveries.len(), 1);
+    exchange.at_rest().await;
+    let from = exchange.node.read(|state| state.chain().next);
+    exchange.clock.advance(400 * DAY_MS);
+    let ended = i32::from(pb::RecallReason::AgreementEnded);
+    let all = |state: &State| {
+        let mut recalls = state.tables().recalls.iter();
+        recalls.any(|(_, row)| row.reason == ended) && state.tables().sweeps.is_empty()
+    };
+    let took_effect = async {
+        while !exchange.node.read(all) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, took_effect).await.unwrap();
+    let (state, ticks) = replayed(&exchange, from).await;
+    assert_eq!(ticks, 1);
+    assert!(all(&state));
+    assert_eq!(state.digest(), exchange.node.read(State::digest));
+}
+
 /// A client of an agency's own.
 async fn known(agency: &Agency, local_id: &str) -> AliasId {
     let identifiers = pb::Identifiers { local_id: local_id.to_owned(), ..Default::default() };

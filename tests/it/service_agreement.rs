@@ -292,6 +292,32 @@ async fn everything_that_is_missing_is_listed_and_stands_in_the_refusal_of_a_pro
 }
 
 #[tokio::test]
+async fn what_is_not_set_is_listed_for_anybody_and_only_what_is_no_agreement_is_malformed() {
+    use pb::check_agreement_request::Subject;
+    let served = Served::new().await;
+    let (council, skills) = partners(&served).await;
+    let mut open = content(&[&council, &skills], vec![flow(&council, &skills)]);
+    open.flows[0].basis = 0;
+    open.flows[0].gate = 0;
+    open.parties[1].role = 0;
+    let checked = check(Subject::Content(open.clone()));
+    let gaps = skills.agreements().check_agreement(checked).await.unwrap().into_inner().gaps;
+    let codes: Vec<&str> = gaps.iter().map(|gap| gap.code.as_str()).collect();
+    assert_eq!(codes, ["BASIS_MISSING", "GATE_MISSING", "PARTY_ROLE_MISSING"]);
+    assert!(gaps.iter().all(|gap| !gap.unlawful && !gap.rule.is_empty()));
+    let drafted = draft(&served, &council, open.clone()).await.unwrap();
+    let refused = propose(&served, &council, &drafted).await.unwrap_err();
+    assert_eq!(reason(&refused), "AGREEMENT_INCOMPLETE");
+    let empty = check(Subject::Content(ledger::AgreementContent::default()));
+    let gaps = skills.agreements().check_agreement(empty).await.unwrap().into_inner().gaps;
+    assert!(20 < gaps.len(), "{gaps:?}");
+    open.flows[0].basis = 99;
+    let checked = check(Subject::Content(open));
+    let malformed = skills.agreements().check_agreement(checked).await.unwrap_err();
+    assert_eq!(malformed.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn texts_are_shown_to_parties_and_only_if_the_content_states_them() {
     let served = Served::new().await;
     let (council, skills) = partners(&served).await;

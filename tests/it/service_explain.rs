@@ -461,3 +461,43 @@ async fn a_question_that_contradicts_itself_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_recall_that_waits_and_flows_for_named_staff_are_told() {
+    let scene = Scene::new().await;
+    let first = scene.publish().await;
+    assert!(!scene.pulled(&scene.skills, &first.record).await.is_empty());
+    let retract = ledger::RetractRecord {
+        record: u128::from_str_radix(first.record.trim_start_matches("records/"), 16)
+            .unwrap()
+            .to_be_bytes()
+            .to_vec()
+            .into(),
+        reason: i32::from(ledger::RecallReason::Unlawful),
+    };
+    scene.council.submit(Kind::RetractRecord(retract)).await.unwrap();
+    let second = scene.publish().await;
+    let waits = explain(&scene.council, about(&second.record, &scene.skills)).await.unwrap();
+    assert_eq!(why(&waits, "core"), pb::WithheldReason::RecallWaits);
+    assert!(waits.sentences.iter().any(|line| line.contains("recall")), "{:?}", waits.sentences);
+    let foreign = explain(&scene.skills, about(&second.record, &scene.skills)).await;
+    assert_eq!(reason(&foreign.unwrap_err()), "NOT_AVAILABLE");
+    // A pull puts the recall before it; then the record comes.
+    assert!(!scene.pulled(&scene.skills, &second.record).await.is_empty());
+    let told = explain(&scene.council, about(&second.record, &scene.skills)).await.unwrap();
+    assert!(released(&told).contains("core"));
+    let named =
+        ledger::Flow { named_actor: true, ..by_duty("named", &scene.council, &[&scene.trust]) };
+    scene.exchange.agree("named", &[&scene.council, &scene.trust], vec![named]).await;
+    let mut question = ask(described(None), &scene.trust);
+    question.publisher = format!("agencies/{}", scene.council.id);
+    let attended = explain(&scene.trust, question.clone()).await.unwrap();
+    assert!(released(&attended).contains("core"), "a person may read it");
+    question.unattended_reader = true;
+    let unattended = explain(&scene.trust, question).await.unwrap();
+    assert_eq!(why(&unattended, "core"), pb::WithheldReason::NamedStaff);
+    let mut past = decision("anything");
+    past.unattended_reader = true;
+    let refused = explain(&scene.council, past).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}

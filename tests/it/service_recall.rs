@@ -406,6 +406,51 @@ async fn a_retracted_record_is_gone_for_its_recipients_and_ends_for_its_publishe
 }
 
 #[tokio::test]
+async fn the_end_of_an_agreement_asks_back_what_was_received_on_it_and_names_the_agreement() {
+    let exchange = Exchange::start().await;
+    let council = exchange.agency("inverclyde-council", AgencyKind::Council).await;
+    let sds = exchange.agency("skills", AgencyKind::NationalBody).await;
+    let health = exchange.agency("health", AgencyKind::HealthBoard).await;
+    let charity = exchange.agency("charity", AgencyKind::Voluntary).await;
+    let flows = vec![by_duty("duty", &council, &[&sds, &health, &charity])];
+    exchange.agree("leavers", &[&council, &sds, &health, &charity], flows).await;
+    let flows = vec![by_duty("duty", &council, &[&health])];
+    exchange.agree("other", &[&council, &health], flows).await;
+    for agency in [&sds, &health, &charity] {
+        agency.subscribe_to("leavers").await;
+    }
+    let receipt = publish(&council, "", VersionChange::Unspecified).await.unwrap();
+    assert_eq!(pull(&sds).await.deliveries.len(), 1);
+    assert_eq!(pull(&health).await.deliveries.len(), 1);
+    let end = ledger::EndAgreement { agreement: "leavers".to_owned() };
+    sds.submit(ledger::command::Kind::EndAgreement(end)).await.unwrap();
+    let [recall] = inbox(&sds).await.try_into().unwrap();
+    assert_eq!(recall.reason(), RecallReason::AgreementEnded);
+    assert_eq!(
+        (recall.agreement.as_str(), &recall.record),
+        ("agreements/leavers", &receipt.record)
+    );
+    assert_eq!(recall.disposal(), ledger::Disposal::Delete);
+    assert!(inbox(&health).await.is_empty(), "the other agreement gives as much");
+    assert!(inbox(&charity).await.is_empty(), "it never pulled anything");
+    assert!(pull(&charity).await.deliveries.is_empty());
+    let [owed] = issued(&council).await.try_into().unwrap();
+    assert_eq!(
+        (owed.recipient.as_str(), owed.agreement.as_str()),
+        ("agencies/skills", "agreements/leavers")
+    );
+    assert!(issued(&sds).await.is_empty() && issued(&health).await.is_empty());
+    let (note, outstanding) = certificate(&council, &receipt.record).await.unwrap();
+    assert!(outstanding == 1 && note.contains("AGREEMENT_ENDED"), "{note}");
+    let returned = (RecallAct::Returned, RetentionGround::Unspecified);
+    let unfit = acknowledge(&sds, &recall.name, returned).await.unwrap_err();
+    assert_eq!(reason(&unfit), "RECALL_ACT_NOT_ALLOWED", "the terms ask for deletion alone");
+    acknowledge(&sds, &recall.name, DELETED).await.unwrap();
+    let (note, outstanding) = certificate(&council, &receipt.record).await.unwrap();
+    assert!(outstanding == 0 && note.contains(" DELETED"), "{note}");
+}
+
+#[tokio::test]
 async fn a_publisher_sees_where_its_record_stands_and_who_was_sent_it() {
     let exchange = Exchange::start().await;
     let council = exchange.agency("inverclyde-council", AgencyKind::Council).await;

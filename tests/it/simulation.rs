@@ -21,6 +21,7 @@ pub(crate) mod cast;
 pub(crate) mod checks;
 mod evaluator;
 pub(crate) mod exchange;
+mod recalls;
 mod story;
 
 use exchange::Exchange;
@@ -123,6 +124,8 @@ struct Checked {
     transcript: String,
     /// Field groups of released lines that the auditor decided anew.
     released: u64,
+    /// How many recalls somebody had to get, and how many there were.
+    recalls: (usize, usize),
     /// Field groups of drawn questions on which machine and auditor agree.
     questions: u64,
 }
@@ -144,10 +147,14 @@ async fn checked(seed: u64) -> Checked {
     checks::bodies_are_cut_down(&story);
     checks::order_was_kept(&story, &auditor);
     checks::everything_arrived(&story, &auditor);
+    let recalls = recalls::seen(&replayed.state);
+    assert_eq!(auditor.judge(&recalls), Ok(()), "G15");
     let compared = evaluator::compare(&replayed.entries, None, seed);
     assert_eq!(compared.differ, None, "G5: machine and auditor decide otherwise");
     let transcript = format!("{:?}", story.events.borrow());
-    Checked { bytes, transcript, released: auditor.decided, questions: compared.decisions }
+    let recalls = (auditor.owed_count(), recalls.len());
+    let (released, questions) = (auditor.decided, compared.decisions);
+    Checked { bytes, transcript, released, recalls, questions }
 }
 
 /// Writes a history out, for whoever looks into one seed.
@@ -165,12 +172,13 @@ fn tell(story: &Story, replayed: &checks::Replayed) {
 #[test]
 fn every_history_keeps_every_promise() {
     let (mut left, mut held, mut ended) = (0, 0, 0);
-    let (mut released, mut questions) = (0, 0);
+    let (mut released, mut questions, mut recalled) = (0, 0, 0);
     for seed in seeds() {
         let run = std::panic::catch_unwind(|| exchange::run(checked(seed)));
-        let Checked { transcript, released: lines, questions: asked, .. } =
+        let Checked { transcript, released: lines, recalls, questions: asked, .. } =
             run.unwrap_or_else(|_| panic!("seed {seed} (see above)"));
         released += lines;
+        recalled += recalls.0.min(recalls.1);
         questions += asked;
         left += transcript.matches("Left(").count();
         held += transcript.matches("Held(").count();
@@ -181,6 +189,7 @@ fn every_history_keeps_every_promise() {
         assert!(count * 20 < left && count / 10 < held && count < ended, "{left} {held} {ended}");
         // With the thousand seeds of `.ci/run`: more than half a million.
         let count = u64::try_from(count).unwrap();
+        assert!(count <= u64::try_from(recalled).unwrap(), "{recalled} recalls");
         assert!(50 * count <= released && 500 * count <= questions, "{released} {questions}");
     }
 }
@@ -202,6 +211,40 @@ fn an_evaluator_that_does_not_know_a_rule_is_caught() {
         });
         assert!(caught, "nobody notices that {part:?} is not known");
     }
+}
+
+#[test]
+fn an_auditor_notices_every_recall_that_is_not_made_and_every_one_that_is_made_up() {
+    let (mut missed, mut kept_back) = (0, 0);
+    for seed in 0..8 {
+        let replayed = exchange::run(async move {
+            let story = history(seed).await;
+            quiet_end(&story).await;
+            checks::replay(story.exchange.entries())
+        });
+        let mut auditor = auditor::Auditor::default();
+        for (place, (entry, command, outcome)) in (0_u64..).zip(&replayed.entries) {
+            let at = (place, entry.admitted_at.millis());
+            auditor.decide(at, command, outcome);
+            auditor.take(at, command, outcome);
+        }
+        let seen = recalls::seen(&replayed.state);
+        assert_eq!(auditor.judge(&seen), Ok(()), "seed {seed}");
+        for place in 0..seen.len() {
+            let mut fewer = seen.clone();
+            let gone = fewer.remove(place);
+            missed += usize::from(auditor.judge(&fewer).is_err());
+            // As if it had been issued the moment after the record was sent.
+            let mut earlier = seen.clone();
+            earlier[place].position = 0;
+            kept_back += usize::from(auditor.judge(&earlier).is_err());
+            let recipient = if gone.recipient == "shire" { "health" } else { "shire" }.to_owned();
+            let mut made_up = seen.clone();
+            made_up.push(recalls::Seen { recipient, ..gone });
+            assert!(auditor.judge(&made_up).is_err(), "seed {seed}: nobody sent that");
+        }
+    }
+    assert!(8 < missed && 0 < kept_back, "{missed} {kept_back}");
 }
 
 #[test]

@@ -57,7 +57,8 @@ pub(in crate::cli) async fn content(
     let salt: [u8; 32] = session.entropy().bytes();
     let (mut content, texts) = read(&document::read(path)?, path, &salt)?;
     for party in &mut content.parties {
-        if party.kind == 0 || party.key_fingerprint.is_empty() {
+        let open = party.kind == 0 || party.key_fingerprint.is_empty();
+        if open && !party.agency.is_empty() {
             let id: AgencyId = party.agency.parse()?;
             let shown = agency(session, &id).await?;
             if party.kind == 0 {

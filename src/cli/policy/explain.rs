@@ -72,6 +72,9 @@ pub(crate) struct Explain {
     /// When it would be released: a date or an RFC 3339 time, past or to come. Default: now.
     #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "decision")]
     at: Option<UnixMillis>,
+    /// As if a system of the recipient's would read, and no named member of staff.
+    #[arg(long, conflicts_with = "decision")]
+    unattended: bool,
     #[command(flatten)]
     assumed: Assumed,
     #[command(flatten)]
@@ -170,6 +173,7 @@ impl Explain {
             assumed_content: self.assumed.content(session).await?,
             assumed_policies: self.assumed.policies()?,
             assumed_agreement: self.assumed.assume,
+            unattended_reader: self.unattended,
         };
         let answer = PolicyServiceClient::new(session.channel()).explain_decision(request).await?;
         shown(session, &answer.into_inner())

@@ -1,7 +1,8 @@
 //! Commands about agreements: parties, flows, terms and the acts of the parties.
 //!
-//! Shape only: codes that are published, names that parse, lists that name nothing twice. What a draft may still leave
-//! open reads as such; whether the content is complete and lawful and whether the parties exist is decided by the rules.
+//! Shape only: codes that are published, names that parse, lists that name nothing twice. Whatever a content leaves open
+//! reads as such: a draft may be unfinished. Whether the content is complete and lawful and whether the parties exist is
+//! decided by the rules.
 
 use std::collections::BTreeSet;
 
@@ -90,11 +91,11 @@ pub enum AgreementCommand {
 pub struct Content {
     /// The parties, in the order of the message.
     pub parties: Vec<Party>,
-    /// The one purpose.
+    /// The one purpose; unspecified while it is open.
     pub purpose: pb::Purpose,
     /// The flows, in the order of the message.
     pub flows: Vec<Flow>,
-    /// When the agreement ends by itself.
+    /// When the agreement ends by itself; 0 while it is open.
     pub expires_at: UnixMillis,
     /// SHA-256 of the text that the parties keep.
     pub text_digest: Option<Digest>,
@@ -108,11 +109,11 @@ pub struct Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
     /// The agency.
-    pub agency: AgencyId,
+    pub agency: Option<AgencyId>,
     /// The kind of body that the parties take it to be.
     pub kind: pb::AgencyKind,
     /// The fingerprint of the key by which it approves.
-    pub key_fingerprint: Digest,
+    pub key_fingerprint: Option<Digest>,
     /// What it does under the agreement.
     pub role: pb::PartyRole,
     /// The digest of its contact.
@@ -124,11 +125,11 @@ pub struct Party {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Its id in the agreement.
-    pub id: FlowId,
+    pub id: Option<FlowId>,
     /// The type of record.
-    pub record_type: RecordTypeName,
+    pub record_type: Option<RecordTypeName>,
     /// The party that publishes.
-    pub publisher: AgencyId,
+    pub publisher: Option<AgencyId>,
     /// The parties that receive.
     pub recipients: BTreeSet<AgencyId>,
     /// The field groups that are shared.
@@ -204,7 +205,7 @@ impl TryFrom<pb::AgreementContent> for Content {
         let terms = Terms::try_from(terms.unwrap_or_default()).map_err(|v| v.inside("terms"))?;
         Ok(Self {
             parties: each(parties, "parties")?,
-            purpose: code(purpose, "purpose")?,
+            purpose: optional_code(purpose, "purpose")?,
             flows: each(flows, "flows")?,
             expires_at: UnixMillis::new(expires_at_ms),
             text_digest: optional_digest(&text_digest, "text_digest")?,
@@ -227,6 +228,15 @@ fn optional_name<T: std::str::FromStr<Err = Violation>>(
     if text.is_empty() { Ok(None) } else { name(text, field).map(Some) }
 }
 
+/// Names, each once, or none.
+fn optional_names<T: std::str::FromStr<Err = Violation> + Ord>(
+    texts: &[String],
+    most: usize,
+    field: &str,
+) -> Result<BTreeSet<T>, Violation> {
+    if texts.is_empty() { Ok(BTreeSet::new()) } else { names(texts, most, field) }
+}
+
 fn each<M, T: TryFrom<M, Error = Violation>>(
     messages: Vec<M>,
     field: &str,
@@ -243,9 +253,9 @@ impl TryFrom<pb::Party> for Party {
     fn try_from(message: pb::Party) -> Result<Self, Violation> {
         let pb::Party { agency, kind, key_fingerprint, role, contact_digest } = message;
         Ok(Self {
-            agency: name(&agency, "agency")?,
-            kind: code(kind, "kind")?,
-            key_fingerprint: digest(&key_fingerprint, "key_fingerprint")?,
+            agency: optional_name(&agency, "agency")?,
+            kind: optional_code(kind, "kind")?,
+            key_fingerprint: optional_digest(&key_fingerprint, "key_fingerprint")?,
             role: optional_code(role, "role")?,
             contact: optional_digest(&contact_digest, "contact_digest")?,
         })
@@ -279,16 +289,16 @@ impl TryFrom<pb::Flow> for Flow {
             emergency,
         } = message;
         Ok(Self {
-            id: name(&flow, "flow")?,
-            record_type: name(&record_type, "record_type")?,
-            publisher: name(&publisher, "publisher")?,
-            recipients: names(&recipients, limit::RECIPIENTS_MAX, "recipients")?,
-            groups: names(&groups, limit::GROUPS_MAX, "groups")?,
-            basis: code(basis, "basis")?,
+            id: optional_name(&flow, "flow")?,
+            record_type: optional_name(&record_type, "record_type")?,
+            publisher: optional_name(&publisher, "publisher")?,
+            recipients: optional_names(&recipients, limit::RECIPIENTS_MAX, "recipients")?,
+            groups: optional_names(&groups, limit::GROUPS_MAX, "groups")?,
+            basis: optional_code(basis, "basis")?,
             special_condition: optional_code(special_condition, "special_condition")?,
             legal_power: optional_code(legal_power, "legal_power")?,
-            gate: code(gate, "gate")?,
-            caseload: code(caseload, "caseload")?,
+            gate: optional_code(gate, "gate")?,
+            caseload: optional_code(caseload, "caseload")?,
             backfill,
             statistics_only,
             safeguarding,
@@ -309,8 +319,8 @@ impl TryFrom<pb::EmergencyTerms> for EmergencyTerms {
     fn try_from(message: pb::EmergencyTerms) -> Result<Self, Violation> {
         let pb::EmergencyTerms { categories, offices } = message;
         Ok(Self {
-            categories: codes::<pb::EmergencyCategory>(&categories, 1, "emergency.categories")?,
-            offices: codes::<pb::EmergencyOffice>(&offices, 1, "emergency.offices")?,
+            categories: codes::<pb::EmergencyCategory>(&categories, 0, "emergency.categories")?,
+            offices: codes::<pb::EmergencyOffice>(&offices, 0, "emergency.offices")?,
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         law::Rule,
         outcome::Refusal,
         read::Viewer,
+        rules::{named as named_staff, recall},
         state::{
             State,
             agency::{Agency, AgencyNumber},
@@ -79,6 +80,8 @@ pub struct Asked {
     pub by_name: bool,
     /// What is taken to be in force.
     pub assumed: Assumed,
+    /// Whether a system of the recipient's would read, and no named member of staff.
+    pub unattended: bool,
     /// The time.
     pub now: UnixMillis,
 }
@@ -87,7 +90,8 @@ impl Asked {
     /// Asks the viewer's question about a release to come, with nothing assumed.
     pub fn about(subject: Subject, recipient: AgencyId, purpose: i32, now: UnixMillis) -> Self {
         let assumed = Assumed::default();
-        Self { subject, publisher: None, recipient, purpose, by_name: false, assumed, now }
+        let (by_name, unattended) = (false, false);
+        Self { subject, publisher: None, recipient, purpose, by_name, assumed, unattended, now }
     }
 }
 
@@ -171,6 +175,8 @@ withheld! {
     AgencySuspended "AGENCY_SUSPENDED";
     /// The version has been replaced, or the record was taken back.
     RecordReplaced "RECORD_REPLACED";
+    /// A recall of a record of the same publisher's about the client was not put before the recipient yet.
+    RecallWaits "RECALL_WAITS";
     /// It was asked for by name, and the recipient was never sent it.
     NeverSent "NEVER_SENT";
     /// No flow carries the type to the recipient.
@@ -179,6 +185,8 @@ withheld! {
     GroupNotPermitted "FIELD_GROUP_NOT_PERMITTED";
     /// The flow only counts.
     StatisticsOnly "STATISTICS_ONLY";
+    /// The flow is for named members of staff, and a system would read.
+    NamedStaff "NAMED_STAFF";
     /// The agreement has another purpose.
     PurposeDiffers "PURPOSE_DIFFERS";
     /// A party has suspended its flows.
@@ -268,8 +276,7 @@ pub fn explain(state: &State, viewer: Viewer, asked: &Asked) -> Result<Explanati
     }
     let small = assumed::state(state, (viewer, level), asked, &question)?;
     let (state, unfit) = small.as_ref().map_or((state, None), |(small, unfit)| (small, *unfit));
-    let decision = access::decide(state, &question);
-    Ok(whole(told(state, (level, &question), record_type, &decision), unfit))
+    Ok(whole(told(state, (level, asked.unattended), &question, record_type), unfit))
 }
 
 /// What stands against a release before any flow is looked at.
@@ -286,6 +293,11 @@ fn stands_before(
     }
     if resolved.replaced {
         return Some(Withheld::RecordReplaced);
+    }
+    // Whether a recall of somebody else's record waits is nothing to this publisher, although nothing leaves until then.
+    let about = (question.recipient, question.client);
+    if recall::waits_of(state, Some(question.publisher), about) {
+        return Some(Withheld::RecallWaits);
     }
     let sent = |first| state.tables().disclosures.contains(&(first, question.recipient));
     (by_name && !resolved.first.is_some_and(sent)).then_some(Withheld::NeverSent)
@@ -309,7 +321,8 @@ fn resolve(
                 groups: row.groups,
                 published: row.position,
                 first: Some(row.first),
-                replaced: latest != Some(*id) || state.retraction(row.first).is_some(),
+                replaced: (latest != Some(*id) && state.applies(Rule::LatestVersion))
+                    || state.retraction(row.first).is_some(),
             })
         }
         Subject::Described { record_type, client, groups } => {
@@ -343,16 +356,25 @@ fn all_withheld(record_type: &RecordType, groups: Groups, reason: &Withheld) -> 
 
 fn told(
     state: &State,
-    (level, question): (Level, &Question),
+    (level, unattended): (Level, bool),
+    question: &Question,
     record_type: &RecordType,
-    decision: &Decision,
 ) -> Vec<GroupDecision> {
+    let decision = named_staff::decide(state, question, unattended);
+    let attended = if unattended { access::decide(state, question) } else { Decision::default() };
+    let ground = |decision: &Decision, group| {
+        decision.grounds.iter().find(|ground| ground.groups.covers(group)).cloned()
+    };
     let groups = question.groups.each().zip(record_type.names_of(question.groups));
     groups
         .map(|((_, group), name)| {
-            if let Some(ground) = decision.grounds.iter().find(|g| g.groups.covers(group)) {
-                let flow = of_ground(state, (level, group), question, ground);
+            if let Some(ground) = ground(&decision, group) {
+                let flow = of_ground(state, (level, group), (question, unattended), &ground);
                 return GroupDecision { group: name, withheld: None, flow };
+            }
+            if let Some(ground) = ground(&attended, group) {
+                let flow = of_ground(state, (level, group), (question, false), &ground);
+                return GroupDecision { group: name, withheld: Some(Withheld::NamedStaff), flow };
             }
             let withheld = decision.withheld.iter().find(|withheld| withheld.group == group);
             let flow = withheld.and_then(|withheld| withheld.flow.as_ref());
@@ -406,12 +428,12 @@ fn why(level: Level, reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
 fn of_ground(
     state: &State,
     (level, group): (Level, Groups),
-    question: &Question,
+    (question, unattended): (&Question, bool),
     ground: &Ground,
 ) -> Option<NamedFlow> {
     let flow = named(state, &ground.agreement, &ground.flow)?;
     let alone = Question { groups: group, ..question.clone() };
-    let decided = access::decide(state, &alone);
+    let decided = named_staff::decide(state, &alone, unattended);
     let consents = decided.grounds.first().map(|ground| ground.consents.clone());
     // A consent that was only described has no name.
     let named = level == Level::Owner && question.client != assumed::NOBODY;

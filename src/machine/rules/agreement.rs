@@ -22,6 +22,7 @@ use crate::{
         apply::{Context, Effect, Who},
         command::agreement::{AgreementCommand, Content},
         outcome::{Receipt, Refusal, Remembered},
+        rules::recall::ended::{self, Ending},
         state::{
             State,
             agency::{AgencyNumber, Keys},
@@ -81,7 +82,11 @@ enum Then {
     Nothing,
     Narrow,
     Offer,
-    Replace,
+    Replace {
+        /// Whether a party of the version before is none of this one.
+        left: bool,
+    },
+    End,
 }
 
 impl Change {
@@ -179,9 +184,18 @@ pub(in crate::machine) fn perform(
         Then::Nothing => {}
         Then::Narrow => sweep::narrow(state, effects),
         Then::Offer => sweep::offer_agreement(state, &id, effects),
-        Then::Replace => {
+        Then::Replace { left } => {
             sweep::narrow(state, effects);
+            if left {
+                let ending = Ending::Agreement(id.clone());
+                ended::begin(state, ending, (context.position, context.now), effects);
+            }
             sweep::offer_agreement(state, &id, effects);
+        }
+        Then::End => {
+            sweep::narrow(state, effects);
+            let ending = Ending::Agreement(id.clone());
+            ended::begin(state, ending, (context.position, context.now), effects);
         }
     }
     Receipt::Answer(Remembered::Agreement { version, content_hash })
@@ -378,6 +392,7 @@ fn drafted(
             wanted.terms.complaint_acknowledge_days,
             wanted.terms.complaint_answer_days,
         ),
+        termination: i32::from(wanted.terms.termination),
         review_stops: wanted.terms.at_review == AtReview::FlowsStop,
         reporting_body: wanted.terms.reporting_body.as_ref().and_then(|id| state.agency_number(id)),
         deadlines_told: 0,
@@ -471,7 +486,7 @@ fn end(state: &State, context: &Context, id: &AgreementId) -> Result<Change, Ref
     if ended.is_empty() {
         return Err(Refusal::AgreementState);
     }
-    let change = Change::of(id, standing, Vec::new()).then(Then::Narrow);
+    let change = Change::of(id, standing, Vec::new()).then(Then::End);
     Ok(ended.into_iter().fold(change, |change, row| {
         let mut change = change.telling(&row, caller, AgreementEvent::Ended);
         change.writes.push(in_place(state, id, row));

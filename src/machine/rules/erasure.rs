@@ -17,7 +17,13 @@ use crate::{
         apply::{Context, Effect},
         command::erasure::{ErasureCommand, Scope},
         outcome::{Receipt, Refusal, Remembered},
-        rules::{exchange::derived, recall},
+        rules::{
+            exchange::derived,
+            recall::{
+                self,
+                ended::{self, Ending},
+            },
+        },
         state::{
             State,
             agency::AgencyNumber,
@@ -118,7 +124,11 @@ pub(in crate::machine) fn perform(
             return Receipt::Answer(Remembered::Erasure(id));
         }
         Change::Hold(id, hold) => {
+            let lifted = hold.lifted_at.map(|_| Ending::Client(hold.agency, hold.client));
             state.put_hold(id, *hold);
+            if let Some(ending) = lifted {
+                ended::begin(state, ending, (context.position, context.now), effects);
+            }
             return Receipt::Answer(Remembered::Hold(id));
         }
         Change::Rewrap { epoch, keys } => {

@@ -4,6 +4,8 @@
 //! nothing of it. INVARIANT (recall first): from the entry that issues a recall until the one that hands it over, nothing
 //! about the client is released to its recipient ([`waits`]). A recall stays in the inbox until it is answered.
 //!
+//! What the end of an agreement asks back is in `recall/ended.rs`.
+//!
 //! Source: UK GDPR Article 19: every recipient is told of a rectification or erasure.
 
 use std::collections::BTreeSet;
@@ -15,13 +17,14 @@ use crate::{
         access::{self, Question},
         apply::{Context, Effect},
         command::recall::RecallCommand,
+        law::Rule,
         outcome::{Receipt, Refusal},
         rules::CLIENT_PURPOSES,
         state::{
             State,
             agency::AgencyNumber,
             consent::{Consent, Withdrawal},
-            recall::{Answer, Recall, Retraction},
+            recall::{Answer, Ended, Recall, Retraction},
             record::{DisclosureRow, Groups, RecordRow},
         },
         sweep::{self, Sweep},
@@ -31,8 +34,10 @@ use crate::{
         id::{ClientId, RecallId, RecordId},
         order::{Position, UnixMillis},
     },
-    pb::ledger::v1::{RecallAct, RecallReason},
+    pb::ledger::v1::{Disposal, RecallAct, RecallReason},
 };
+
+pub mod ended;
 
 /// From how many recipients one entry recalls; each may change a few rows for every subscription it has.
 const RECALLS_PER_STEP: usize = 32;
@@ -62,6 +67,8 @@ pub struct Issue {
     groups: Option<Groups>,
     /// Why (`RecallReason`).
     reason: i32,
+    /// The agreement that has ended, if that is why.
+    ended: Option<Ended>,
 }
 
 pub(in crate::machine) fn decide(
@@ -100,7 +107,7 @@ pub(in crate::machine) fn decide(
             if row.answer.is_some() && (!row.is_kept() || *act == RecallAct::Kept) {
                 return Err(Refusal::RecallState);
             }
-            if *act == RecallAct::Corrected && !row.corrects() {
+            if !fits(row, *act) {
                 return Err(Refusal::RecallActUnfit);
             }
             let (act, ground) = (i32::from(*act), i32::from(*ground));
@@ -126,7 +133,7 @@ pub(in crate::machine) fn perform(
             state.tables.retractions.put(&mut state.journal, first, row);
             sweep::narrow(state, effects);
             sweep::prune_client(state, client, context.now);
-            let issue = Issue { first, recipients: None, groups: None, reason };
+            let issue = Issue { first, recipients: None, groups: None, reason, ended: None };
             begin(state, context, vec![issue], effects);
         }
         Change::HandOver { recipient, recalls } => {
@@ -155,7 +162,7 @@ pub(in crate::machine) fn corrected(
     // What was released of the version before and has not left does not leave any more.
     sweep::narrow(state, effects);
     let reason = i32::from(RecallReason::Corrected);
-    let issue = Issue { first, recipients: None, groups: None, reason };
+    let issue = Issue { first, recipients: None, groups: None, reason, ended: None };
     begin(state, context, vec![issue], effects);
 }
 
@@ -178,6 +185,7 @@ pub(in crate::machine) fn withdrawn(
             recipients: Some(recipients.clone()),
             groups: Some(*groups),
             reason: i32::from(RecallReason::ConsentWithdrawn),
+            ended: None,
         })
         .collect();
     begin(state, context, issues, effects);
@@ -196,6 +204,7 @@ pub(in crate::machine) fn erased(
         recipients,
         groups: None,
         reason: i32::from(reason),
+        ended: None,
     });
     let issues: Vec<_> = issues.collect();
     if at_once {
@@ -211,13 +220,30 @@ pub(in crate::machine) fn erased(
 
 /// Whether a recall about a client is still to be put before an agency, or still to be issued to it.
 pub(in crate::machine) fn waits(state: &State, agency: AgencyNumber, client: ClientId) -> bool {
-    state.has_waiting_recall(agency, client)
+    waits_of(state, None, (agency, client))
+}
+
+/// The same, of the records of one publisher if given.
+pub(in crate::machine) fn waits_of(
+    state: &State,
+    publisher: Option<AgencyNumber>,
+    (agency, client): (AgencyNumber, ClientId),
+) -> bool {
+    if !state.applies(Rule::RecallFirst) {
+        return false;
+    }
+    let by = |of| publisher.is_none_or(|publisher| publisher == of);
+    state.waiting_recalls(agency, client).any(|row| by(row.publisher))
         || state.tables.sweeps.iter().any(|(_, sweep)| match sweep {
             Sweep::Recall { issue, after } => {
-                state.record(issue.first).is_some_and(|row| row.client == client)
+                let row = state.record(issue.first);
+                row.is_some_and(|row| row.client == client && by(row.publisher))
                     && after.is_none_or(|after| after < agency)
                     && issue.concerns(agency)
                     && state.tables.disclosures.contains(&(issue.first, agency))
+            }
+            Sweep::AskBack { ending, after } => {
+                ended::waits(state, (ending, *after), (agency, client), by)
             }
             Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) | Sweep::Tell(_) => false,
         })
@@ -316,7 +342,7 @@ fn issue_one(
     let (client, publisher) = (row.client, row.publisher);
     let mut groups = issue.groups.map_or(sent.groups, |only| sent.groups.and(only));
     if issue.reason == i32::from(RecallReason::ConsentWithdrawn) {
-        groups = groups.without(flowing(state, row, recipient, now));
+        groups = groups.without(flowing(state, (row, groups), recipient, now));
     }
     let recall = Recall {
         recipient,
@@ -326,6 +352,7 @@ fn issue_one(
         client,
         groups,
         reason: issue.reason,
+        ended: issue.ended.clone(),
         position,
         issued_at: now,
         handed_over: None,
@@ -346,12 +373,29 @@ fn issue_one(
     wake(state, recipient, effects);
 }
 
-/// The groups that may flow to a recipient on another ground: they are not asked back.
-fn flowing(state: &State, row: &RecordRow, recipient: AgencyNumber, now: UnixMillis) -> Groups {
+/// Those of the groups that may flow to a recipient on another ground: they are not asked back.
+fn flowing(
+    state: &State,
+    (row, groups): (&RecordRow, Groups),
+    recipient: AgencyNumber,
+    now: UnixMillis,
+) -> Groups {
+    let about = |purpose| Question::about(row, recipient, i32::from(purpose), now);
     CLIENT_PURPOSES
         .into_iter()
-        .map(|purpose| Question::about(row, recipient, i32::from(purpose), now))
+        .map(|purpose| Question { groups, ..about(purpose) })
         .fold(Groups::NONE, |set, question| set.with(access::decide(state, &question).groups()))
+}
+
+/// Whether a recipient may answer that it did this: only what was corrected is put right, and only what the terms of an
+/// agreement that has ended want back is given back.
+fn fits(recall: &Recall, act: RecallAct) -> bool {
+    let back = i32::from(Disposal::ReturnAndDelete);
+    match act {
+        RecallAct::Corrected => recall.corrects(),
+        RecallAct::Returned => recall.ended.as_ref().is_some_and(|end| end.disposal == back),
+        RecallAct::Unspecified | RecallAct::Deleted | RecallAct::Kept => true,
+    }
 }
 
 /// Whether the recipient was told as much before, and sent nothing since.

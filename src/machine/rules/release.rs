@@ -13,6 +13,7 @@ use crate::{
             record::Open,
             subscription::{Release, Source},
         },
+        law::Rule,
         outcome::{Receipt, Refusal},
         rules::{CLIENT_PURPOSES, emergency::Reached, named, reading, recall},
         state::{
@@ -101,7 +102,8 @@ pub(in crate::machine) fn decide_open(
     let sent = state.tables.disclosures.contains(&(row.first, reader));
     let (latest, _) = state.latest(row.first).ok_or(Refusal::NotAvailable)?;
     let retracted = state.retraction(row.first).is_some();
-    if !sent || latest != open.record || retracted || recall::waits(state, reader, row.client) {
+    let older = latest != open.record && state.applies(Rule::LatestVersion);
+    if !sent || older || retracted || recall::waits(state, reader, row.client) {
         return Err(Refusal::NotAvailable);
     }
     let question = Question::about(row, reader, purpose, context.now);

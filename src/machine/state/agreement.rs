@@ -54,6 +54,8 @@ pub struct Agreement {
     pub retention: Vec<(TypeNumber, u32, i32)>,
     /// Within how many days a complaint is acknowledged, and within how many answered, where the parties agreed on it.
     pub complaint_days: (Option<u32>, Option<u32>),
+    /// What becomes of received records when it ends or a party leaves (`Disposal`).
+    pub termination: i32,
     /// Whether its flows stop when that date comes.
     pub review_stops: bool,
     /// The party to which the partnership reports.
@@ -181,7 +183,8 @@ impl Agreement {
         review.map_or(ends, |review| ends.min(review))
     }
 
-    fn flow_ends(&self, flow: &Flow) -> UnixMillis {
+    /// When a flow ends by the date of the agreement.
+    pub fn flow_ends(&self, flow: &Flow) -> UnixMillis {
         if self.safeguarding_goes_on && flow.safeguarding {
             self.expires_at.plus(SAFEGUARDING_MS)
         } else {

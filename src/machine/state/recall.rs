@@ -9,7 +9,7 @@ use crate::{
         state::{agency::AgencyNumber, record::Groups},
     },
     model::{
-        id::{ClientId, RecallId, RecordId},
+        id::{AgreementId, ClientId, RecallId, RecordId},
         order::{Position, UnixMillis},
     },
     pb::ledger::v1::{RecallAct, RecallReason},
@@ -43,6 +43,8 @@ pub struct Recall {
     pub groups: Groups,
     /// Why (`RecallReason`).
     pub reason: i32,
+    /// The agreement that has ended, if that is why.
+    pub ended: Option<Ended>,
     /// The entry that issued it.
     pub position: Position,
     /// When it was issued.
@@ -51,6 +53,15 @@ pub struct Recall {
     pub handed_over: Option<UnixMillis>,
     /// What the recipient did.
     pub answer: Option<Answer>,
+}
+
+/// An agreement whose end asks records back.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Ended {
+    /// Which.
+    pub agreement: AgreementId,
+    /// What its terms say becomes of received records (`Disposal`).
+    pub disposal: i32,
 }
 
 /// What a recipient did about a recall.
@@ -122,14 +133,14 @@ impl State {
         self.indexes.recalls_open.range((from, to)).map(|(_, position, id)| (*position, *id))
     }
 
-    /// Whether a recall about a client was issued to an agency and not put before it yet.
-    pub(in crate::machine) fn has_waiting_recall(
+    /// The recalls about a client that were issued to an agency and not put before it yet.
+    pub(in crate::machine) fn waiting_recalls(
         &self,
         recipient: AgencyNumber,
         client: ClientId,
-    ) -> bool {
+    ) -> impl Iterator<Item = &Recall> {
         let range = (recipient, client, FIRST.1)..=(recipient, client, LAST.1);
-        self.indexes.clients_waiting.range(range).next().is_some()
+        self.indexes.clients_waiting.range(range).filter_map(|(_, _, id)| self.recall(*id))
     }
 
     /// Puts a recall and keeps the indexes with it.

@@ -54,6 +54,7 @@ pub(super) async fn answer(
         at_time,
         assumed_content,
         assumed_policies,
+        unattended_reader,
     } = message;
     let _context = context::parse(node, context)?;
     let _reason = context::read_reason(reason)?;
@@ -65,6 +66,7 @@ pub(super) async fn answer(
             || at_time.is_some()
             || assumed_agreement.is_some()
             || assumed_content.is_some()
+            || unattended_reader
             || !assumed_policies.is_empty();
         return if more { Err(alone()) } else { decided(node, caller, id).await };
     }
@@ -83,6 +85,7 @@ pub(super) async fn answer(
             agreement: agreement_of(assumed_agreement, assumed_content)?,
             policies: described::policies(assumed_policies).map_err(status::violation)?,
         },
+        unattended: unattended_reader,
         now,
     };
     let explain = |state: &_| explain::explain(state, caller.viewer(), &asked);
@@ -116,6 +119,7 @@ async fn decided(
     let at = past.next_at().filter(|_| decided.released).unwrap_or(decided.at);
     let asked = Asked {
         by_name: decided.by_name,
+        unattended: decided.released && past.is_next_unattended(),
         ..Asked::about(Subject::Record(decided.record), recipient, decided.purpose, at)
     };
     let explained = explain::explain(past.state(), caller.viewer(), &asked).map_err(refused)?;

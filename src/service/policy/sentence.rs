@@ -125,6 +125,12 @@ fn withheld(told: &Told<'_>, decision: &pb::GroupDecision) -> String {
         WithheldReason::RecordReplaced => {
             "a newer version has come, or it was taken back".to_owned()
         }
+        WithheldReason::RecallWaits => {
+            format!("{to} was not told yet of a recall about the same client, and that comes first")
+        }
+        WithheldReason::NamedStaff => {
+            format!("{named} is for named members of staff, and a system of {to} would read")
+        }
         WithheldReason::NeverSent => {
             format!("{to} reads again only what it was sent, and it was not sent this")
         }

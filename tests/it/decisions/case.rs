@@ -41,6 +41,10 @@ pub(crate) enum Step {
     Agree(Agree),
     /// The record is published, with these groups.
     Publish(Vec<String>),
+    /// A new version of the record is published; the question stays about the version before.
+    Replace(Vec<String>),
+    /// An agency reads what there is.
+    Send(String),
     /// A consent is given.
     Consent(Word),
     /// A consent is refused.

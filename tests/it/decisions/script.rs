@@ -41,6 +41,8 @@ pub(crate) struct Played {
     pub(crate) released: BTreeSet<String>,
     /// Why steps were refused.
     pub(crate) refusals: Vec<Refusal>,
+    /// Whether the question is about a version that another one replaced.
+    older: bool,
     purpose: pb::Purpose,
     aliases: BTreeMap<String, AliasId>,
     names: BTreeMap<String, Vec<u8>>,
@@ -69,6 +71,7 @@ pub(crate) fn play(case: &Case, left_out: Option<LeftOut>) -> Played {
         record: None,
         released: BTreeSet::new(),
         refusals: Vec::new(),
+        older: false,
         purpose: purpose(&case.purpose),
         aliases: BTreeMap::new(),
         names: BTreeMap::new(),
@@ -152,6 +155,13 @@ impl Played {
         let kind = match step {
             Step::Agree(agree) => return self.agree(agree),
             Step::Publish(groups) => return self.publish(groups),
+            Step::Replace(groups) => return self.replace(groups),
+            Step::Send(agency) => {
+                let before = self.released.clone();
+                self.read(agency, "before");
+                self.released = before;
+                return Ok(());
+            }
             Step::Consent(word) => return self.say(word, true),
             Step::Refuse(word) => return self.say(word, false),
             Step::Serve(agency) => return self.serve(agency),
@@ -271,6 +281,14 @@ impl Played {
         Ok(())
     }
 
+    fn replace(&mut self, groups: &[String]) -> Result<(), Refusal> {
+        let before = self.record;
+        self.older = true;
+        self.publish(groups)?;
+        self.record = before;
+        Ok(())
+    }
+
     fn publish(&mut self, groups: &[String]) -> Result<(), Refusal> {
         let publisher = self.publisher.clone();
         let alias = self.known(&publisher);
@@ -290,7 +308,10 @@ impl Played {
             type_version: 1,
             code_lists: "2026-11-01".to_owned(),
             client: alias.as_bytes().to_vec().into(),
-            supersedes: bytes::Bytes::new(),
+            supersedes: self
+                .record
+                .filter(|_| self.older)
+                .map_or_else(bytes::Bytes::new, |id| id.as_bytes().to_vec().into()),
             groups: groups.to_vec(),
             content_mac: digest("content"),
             key,
@@ -356,6 +377,12 @@ impl Played {
         lines.extend(stale);
         if lines.is_empty() {
             return;
+        }
+        if self.older {
+            // As if the node named the version before.
+            for line in &mut lines {
+                line.record = self.record.unwrap().as_bytes().to_vec().into();
+            }
         }
         let (agency, subscription) = (agency.to_owned(), subscription.to_owned());
         let release = pb::ReleaseRecords { agency, subscription, first_delivery, lines };

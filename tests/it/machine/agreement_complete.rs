@@ -59,6 +59,38 @@ fn terms(content: &mut pb::AgreementContent) -> &mut pb::Terms {
 
 /// What a draft may leave open: how it is left open, what is found then, and where.
 const OPEN: &[(Edit, Gap, &str)] = &[
+    (|c| c.purpose = 0, Gap::PurposeMissing, "purpose"),
+    (|c| c.expires_at_ms = 0, Gap::ExpiryMissing, "expires_at_ms"),
+    (
+        |c| c.parties.push(pb::Party { agency: String::new(), ..c.parties[0].clone() }),
+        Gap::PartyUnnamed,
+        "parties[3].agency",
+    ),
+    (|c| c.parties[0].kind = 0, Gap::PartyKindMissing, "parties[0].kind"),
+    (|c| c.parties[2].key_fingerprint.clear(), Gap::PartyKeyMissing, "parties[2].key_fingerprint"),
+    (|c| first_flow(c).flow.clear(), Gap::FlowUnnamed, "flows[0].flow"),
+    (|c| first_flow(c).record_type.clear(), Gap::RecordTypeMissing, "flows[0].record_type"),
+    (|c| first_flow(c).publisher.clear(), Gap::FlowPublisherMissing, "flows[0].publisher"),
+    (
+        |c| {
+            first_flow(c).recipients.clear();
+            c.parties[1].role = i32::from(pb::PartyRole::Processor);
+        },
+        Gap::FlowRecipientsMissing,
+        "flows[0].recipients",
+    ),
+    (|c| first_flow(c).groups.clear(), Gap::FieldGroupsMissing, "flows[0].groups"),
+    (|c| first_flow(c).basis = 0, Gap::BasisMissing, "flows[0].basis"),
+    (|c| first_flow(c).gate = 0, Gap::GateMissing, "flows[0].gate"),
+    (|c| first_flow(c).caseload = 0, Gap::CaseloadRuleMissing, "flows[0].caseload"),
+    (
+        |c| {
+            let (categories, offices) = (Vec::new(), vec![1]);
+            first_flow(c).emergency = Some(pb::EmergencyTerms { categories, offices });
+        },
+        Gap::EmergencyTermsMissing,
+        "flows[0].emergency.categories",
+    ),
     (|c| c.parties[1].role = 0, Gap::PartyRoleMissing, "parties[1].role"),
     (
         |c| c.parties[1].role = i32::from(pb::PartyRole::Publisher),

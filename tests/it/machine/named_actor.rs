@@ -318,3 +318,29 @@ fn whoever_looks_after_the_sharing_opens_nobodys_record() {
     }
     desk.world.hold();
 }
+
+#[test]
+fn an_explanation_says_what_only_named_staff_may_read() {
+    use concordat::machine::read::{
+        Viewer,
+        explain::{Asked, Subject, explain},
+    };
+    let desk = Desk::with(vec![pb::Flow {
+        groups: owned(&["destination"]),
+        ..flow("plain", "council", &["health"])
+    }]);
+    let state = &desk.world.state;
+    let number = |id: &str| state.agency_number(&id.parse().unwrap()).unwrap();
+    let now = UnixMillis::new(desk.world.now_ms());
+    let purpose = i32::from(Purpose::SchoolLeaverTransition);
+    let asked = Asked::about(Subject::Record(desk.record), "health".parse().unwrap(), purpose, now);
+    let told = |unattended| {
+        let asked = Asked { unattended, ..asked.clone() };
+        let explanation = explain(state, Viewer::Agency(number("council")), &asked).unwrap();
+        let decision = explanation.groups.into_iter().next().unwrap();
+        let flow = decision.flow.map(|flow| flow.flow.to_string());
+        (decision.withheld.map(|withheld| withheld.code()), flow)
+    };
+    assert_eq!(told(false), (None, Some("named".to_owned())));
+    assert_eq!(told(true), (Some("NAMED_STAFF"), Some("named".to_owned())));
+}

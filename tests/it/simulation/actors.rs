@@ -26,14 +26,15 @@ fn some_groups(dice: &mut Dice) -> Vec<&'static str> {
     if chosen.is_empty() { vec!["core"] } else { chosen }
 }
 
-/// Publishes, replaces, asks for consents and withdraws them, confirms caseloads, puts policies, stops and resumes flows.
+/// Publishes, replaces and takes back, asks for consents and withdraws them, restricts and lifts it, confirms caseloads,
+/// puts policies, stops and resumes flows, and ends agreements.
 pub(crate) async fn publisher(story: &Story, name: &'static str, mut dice: Dice, steps: u64) {
     for _ in 0..steps {
         if story.exchange.node().is_none() {
             return;
         }
         let client = dice.below(CLIENTS);
-        match dice.below(22) {
+        match dice.below(24) {
             0..=4 => publish(story, &mut dice, name, client, false).await,
             5..=8 => publish(story, &mut dice, name, client, true).await,
             9..=11 => consent(story, &mut dice, name, client).await,
@@ -43,6 +44,8 @@ pub(crate) async fn publisher(story: &Story, name: &'static str, mut dice: Dice,
             16 => policy(story, &mut dice, name).await,
             17..=18 if name == "council" => confirm(story, &mut dice, client).await,
             19 if dice.below(8) == 0 => renew(story, &mut dice, name).await,
+            20 => retract(story, &mut dice, name, client).await,
+            21..=22 => restrict(story, &mut dice, name, client).await,
             _ => story.repeat(&mut dice).await,
         }
     }
@@ -103,10 +106,61 @@ async fn withdraw(story: &Story, dice: &mut Dice, name: &'static str) {
     let kind = Kind::WithdrawConsent(pb::WithdrawConsent {
         consent,
         recipients: Vec::new(),
-        recall: false,
+        recall: dice.below(2) == 0,
         ..pb::WithdrawConsent::default()
     });
     let _outcome = story.ask(dice, name, What::Submit(kind)).await;
+}
+
+/// Takes back the last version of a client's record, once in a while.
+async fn retract(story: &Story, dice: &mut Dice, name: &'static str, client: u64) {
+    if dice.below(3) != 0 {
+        return;
+    }
+    let record = {
+        let mut known = story.known.borrow_mut();
+        // Nothing replaces what was taken back.
+        known.records.get_mut(&(name, client)).and_then(Vec::pop)
+    };
+    let Some(record) = record else { return };
+    let (record, reason) = (record.as_bytes().to_vec().into(), pb::RecallReason::Unlawful);
+    let retract = pb::RetractRecord { record, reason: i32::from(reason) };
+    let _outcome = story.ask(dice, name, What::Submit(Kind::RetractRecord(retract))).await;
+}
+
+/// Opens a case of restriction about a client, or restricts upon one, or lifts that.
+async fn restrict(story: &Story, dice: &mut Dice, name: &'static str, client: u64) {
+    let own: Vec<_> = {
+        let known = story.known.borrow();
+        known.cases.iter().filter(|(by, _)| *by == name).map(|(_, id)| *id).collect()
+    };
+    let count = u64::try_from(own.len()).unwrap();
+    if count == 0 || dice.below(4) == 0 {
+        let Some(alias) = alias(story, name, client) else { return };
+        let open = pb::OpenCase {
+            kind: i32::from(pb::CaseKind::Restriction),
+            client: alias.into(),
+            requester: Some(pb::Requester {
+                relation: i32::from(pb::Relation::Self_),
+                identity: i32::from(pb::IdentityCheck::Confirmed),
+                ..pb::Requester::default()
+            }),
+            ..pb::OpenCase::default()
+        };
+        let _outcome = story.ask(dice, name, What::Submit(Kind::OpenCase(open))).await;
+        return;
+    }
+    let case = own[usize::try_from(dice.below(count)).unwrap()];
+    let lift = dice.below(3) != 0;
+    let kind = if lift { pb::MeasureKind::Lift } else { pb::MeasureKind::Restrict };
+    let measure = pb::Measure { kind: i32::from(kind), ..pb::Measure::default() };
+    let decide = pb::DecideCase {
+        case: case.as_bytes().to_vec().into(),
+        measures: vec![measure],
+        person_told: lift,
+        ..pb::DecideCase::default()
+    };
+    let _outcome = story.ask(dice, name, What::Submit(Kind::DecideCase(decide))).await;
 }
 
 fn agreement_of(name: &str) -> String {
@@ -219,6 +273,9 @@ pub(crate) async fn reader(
     for _ in 0..steps {
         let Some(node) = story.exchange.node() else { return };
         yields(dice.below(8)).await;
+        if dice.below(3) == 0 {
+            take_recalls(story, &node, name, Some(&mut dice)).await;
+        }
         let Some(mut reading) = stream.take() else {
             stream = subscribe(story, &node, (name, subscription), &mut dice).await;
             continue;
@@ -357,6 +414,53 @@ async fn acknowledge(
     matches!(node.submit(&asked, kind, None).await, Ok(Ok(_)))
 }
 
+/// Reads the inbox, deletes what is recalled, and mostly says so; tells how many recalls came.
+async fn take_recalls(
+    story: &Story,
+    node: &Node,
+    name: &'static str,
+    dice: Option<&mut Dice>,
+) -> usize {
+    let number = node.read(|state| state.agency_number(&cast::agency(name)).unwrap());
+    if node.waiting_recalls(number).is_empty() || node.settle_not_sent().await.is_err() {
+        return 0;
+    }
+    let recalls = node.waiting_recalls(number);
+    let forgotten: Vec<_> = node.read(|state| {
+        let rows = recalls.iter().filter_map(|id| state.recall(*id));
+        rows.map(|row| {
+            let known = state.record_type(state.record(row.first).unwrap().record_type).unwrap();
+            let names = known.names_of(row.groups);
+            (row.first, names.iter().map(ToString::to_string).collect::<BTreeSet<_>>())
+        })
+        .collect()
+    });
+    if node.hand_over(&cast::agency(name), &recalls).await.is_err() {
+        return 0;
+    }
+    let first_of = |record| node.read(|state| state.record(record).map(|row| row.first));
+    {
+        let mut known = story.known.borrow_mut();
+        let own = known.kept.iter_mut().filter(|((agency, _), _)| *agency == name);
+        for (record, held) in own.flat_map(|(_, kept)| kept) {
+            let of = |(first, _): &&(_, _)| Some(*first) == first_of(*record);
+            for (_, groups) in forgotten.iter().filter(of) {
+                held.retain(|group| !groups.contains(group));
+            }
+        }
+    }
+    let Some(dice) = dice else { return recalls.len() };
+    for recall in &recalls {
+        let (act, recall) = (pb::RecallAct::Deleted, recall.as_bytes().to_vec().into());
+        let answer = pb::AcknowledgeRecall { recall, act: i32::from(act), ground: 0 };
+        if dice.below(4) != 0 {
+            let kind = What::Submit(Kind::AcknowledgeRecall(answer));
+            let _outcome = story.ask(dice, name, kind).await;
+        }
+    }
+    recalls.len()
+}
+
 /// Reads a subscription until nothing more comes, properly; tells how many records came.
 pub(crate) async fn drain(story: &Story, name: &'static str, subscription: &str) -> usize {
     let node = story.exchange.node().unwrap();
@@ -365,7 +469,7 @@ pub(crate) async fn drain(story: &Story, name: &'static str, subscription: &str)
     let purpose = pb::Purpose::SchoolLeaverTransition;
     let asked = cast::asked(name, purpose, story.exchange.request_id(), None);
     let Ok(Ok(mut stream)) = node.subscribe(&asked, &id, None).await else { return 0 };
-    let mut count = 0;
+    let mut count = take_recalls(story, &node, name, None).await;
     while let Ok(lines) = stream.take(1 + usize::try_from(dice.below(9)).unwrap()).await {
         if lines.is_empty() {
             break;

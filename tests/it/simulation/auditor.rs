@@ -11,19 +11,26 @@ use concordat::{
     pb::ledger::v1::{self as pb, command::Kind},
 };
 
-use super::cast::{Forbids, POLICIES, POLICY_TEXTS};
+use super::{
+    cast::{Forbids, POLICIES, POLICY_TEXTS},
+    recalls::Ledgered,
+};
 
-type Groups = BTreeSet<String>;
+pub(super) type Groups = BTreeSet<String>;
 
 /// What the ledger so far means to the auditor.
 #[derive(Default)]
 pub(crate) struct Auditor {
     suspended: BTreeSet<String>,
     clients: BTreeMap<(String, Vec<u8>), Vec<u8>>,
-    agreements: BTreeMap<String, Agreement>,
+    pub(super) agreements: BTreeMap<String, Agreement>,
     /// The versions that are drafted or proposed.
     next: BTreeMap<String, Agreement>,
-    consents: Vec<Consent>,
+    pub(super) consents: Vec<Consent>,
+    /// Cases of restriction: by whom and about whom, and whether it restricts now.
+    cases: BTreeMap<Vec<u8>, (String, Vec<u8>, bool)>,
+    /// What was sent, and has to be asked back.
+    pub(super) recalls: Ledgered,
     confirmed: BTreeSet<(String, Vec<u8>)>,
     policies: BTreeMap<(String, String), Forbids>,
     pub(crate) records: BTreeMap<RecordId, Record>,
@@ -48,10 +55,11 @@ pub(crate) enum Part {
     FlowsSuspended,
     Caseload,
     Consent,
+    Restriction,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Suspension,
         Self::Policies,
         Self::Beginning,
@@ -60,16 +68,19 @@ impl Part {
         Self::FlowsSuspended,
         Self::Caseload,
         Self::Consent,
+        Self::Restriction,
     ];
 }
 
-struct Agreement {
-    content: pb::AgreementContent,
+pub(super) struct Agreement {
+    pub(super) content: pb::AgreementContent,
     approvals: BTreeSet<String>,
     /// Since which position a group flows from a publisher to a recipient; empty before the activation.
     since: BTreeMap<(String, String, String), u64>,
     ended: bool,
     suspended_by: BTreeSet<String>,
+    /// Whether what was received on it was asked back.
+    pub(super) asked_back: bool,
 }
 
 impl Agreement {
@@ -100,10 +111,10 @@ impl Agreement {
     }
 }
 
-struct Consent {
-    id: Vec<u8>,
-    client: Vec<u8>,
-    scope: pb::ConsentScope,
+pub(super) struct Consent {
+    pub(super) id: Vec<u8>,
+    pub(super) client: Vec<u8>,
+    pub(super) scope: pb::ConsentScope,
     said_at: u64,
     given: bool,
     expires_at_ms: u64,
@@ -116,7 +127,7 @@ pub(crate) struct Record {
     pub(crate) first: RecordId,
     pub(crate) version: u32,
     pub(crate) publisher: String,
-    client: Vec<u8>,
+    pub(super) client: Vec<u8>,
     groups: Groups,
     position: u64,
 }
@@ -129,6 +140,7 @@ impl Auditor {
         command: &pb::Command,
         outcome: &Outcome,
     ) {
+        self.take_time((position, now_ms));
         let Ok(receipt) = outcome else { return };
         let by = actor(command);
         // A request has its effect once; what repeats it changes nothing.
@@ -139,6 +151,18 @@ impl Auditor {
         if remembered && !self.done.insert(request) {
             return;
         }
+        self.take_said((position, now_ms), &by, (kind, command.purpose), receipt);
+        self.take_recalls((position, now_ms), kind);
+    }
+
+    fn take_said(
+        &mut self,
+        (position, now_ms): (u64, u64),
+        by: &str,
+        (kind, purpose): (&Kind, i32),
+        receipt: &Receipt,
+    ) {
+        let by = by.to_owned();
         match kind {
             Kind::SuspendAgency(kind) => {
                 self.suspended.insert(kind.agency.clone());
@@ -154,7 +178,7 @@ impl Auditor {
                 self.policies.remove(&(by, kind.policy.clone()));
             }
             Kind::CreateSubscription(kind) => {
-                self.subscriptions.insert((by, kind.subscription.clone()), command.purpose);
+                self.subscriptions.insert((by, kind.subscription.clone()), purpose);
             }
             Kind::AddClient(kind) => {
                 let Receipt::Answer(Remembered::Client(alias)) = receipt else { return };
@@ -168,6 +192,17 @@ impl Auditor {
             Kind::EndCaseload(kind) => {
                 let client = self.client(&by, &kind.client);
                 self.confirmed.remove(&(kind.agency.clone(), client));
+            }
+            Kind::OpenCase(kind) => {
+                let Receipt::Answer(Remembered::Case(id)) = receipt else { return };
+                let client = self.client(&by, &kind.client);
+                self.cases.insert(id.as_bytes().to_vec(), (by, client, false));
+            }
+            Kind::DecideCase(kind) => {
+                let case = self.cases.get_mut(kind.case.as_ref()).unwrap();
+                for measure in &kind.measures {
+                    case.2 = measure.kind == i32::from(pb::MeasureKind::Restrict);
+                }
             }
             _ => self.take_agreed((position, now_ms), &by, kind, receipt),
         }
@@ -188,6 +223,7 @@ impl Auditor {
                     since: BTreeMap::new(),
                     ended: false,
                     suspended_by: BTreeSet::new(),
+                    asked_back: false,
                 };
                 self.next.insert(kind.agreement.clone(), agreement);
             }
@@ -197,6 +233,7 @@ impl Auditor {
                 let parties = &next.content.parties;
                 if parties.iter().all(|party| next.approvals.contains(&party.agency)) {
                     next.begin((position, now_ms), self.agreements.get(&kind.agreement));
+                    self.renewed(&kind.agreement);
                     self.agreements.insert(kind.agreement.clone(), next);
                 } else {
                     self.next.insert(kind.agreement.clone(), next);
@@ -298,7 +335,21 @@ impl Auditor {
             .collect()
     }
 
-    fn allows(
+    /// What may leave of a record: what the recipient may have, unless the record was taken back.
+    pub(crate) fn may_leave(
+        &self,
+        record: RecordId,
+        recipient: &str,
+        purpose: i32,
+        now_ms: u64,
+    ) -> Groups {
+        if self.recalls.retracted.contains(&self.records[&record].first) {
+            return Groups::new();
+        }
+        self.allowed(record, recipient, purpose, now_ms)
+    }
+
+    pub(super) fn allows(
         &self,
         record: &Record,
         (recipient, purpose, now_ms): (&str, i32, u64),
@@ -318,6 +369,12 @@ impl Auditor {
                 }
         });
         if forbidden && knows(Part::Policies) {
+            return false;
+        }
+        let restricted = self.cases.values().any(|(by, client, restricts)| {
+            *restricts && *by == record.publisher && *client == record.client
+        });
+        if restricted && knows(Part::Restriction) {
             return false;
         }
         self.agreements.values().any(|agreement| {
@@ -376,13 +433,14 @@ impl Auditor {
         command: &pb::Command,
         outcome: &Outcome,
     ) -> Vec<(RecordId, u64)> {
-        let (recipient, purpose, released) = match (&command.kind, outcome) {
+        let (subscription, recipient, purpose, released) = match (&command.kind, outcome) {
             (Some(Kind::ReleaseRecords(kind)), Ok(Receipt::Released(released))) => {
                 let key = (kind.agency.clone(), kind.subscription.clone());
-                (kind.agency.clone(), self.subscriptions[&key], released.clone())
+                let purpose = self.subscriptions[&key];
+                (Some(key.1), kind.agency.clone(), purpose, released.clone())
             }
             (Some(Kind::OpenRecord(_)), Ok(Receipt::Opened(released))) => {
-                (actor(command), command.purpose, vec![(**released).clone()])
+                (None, actor(command), command.purpose, vec![(**released).clone()])
             }
             _ => return Vec::new(),
         };
@@ -392,7 +450,7 @@ impl Auditor {
             let groups: Groups = line.group_names().iter().map(ToString::to_string).collect();
             let row = self.records[&record].clone();
             if row.publisher != recipient {
-                let allowed = self.allowed(record, &recipient, purpose, now_ms);
+                let allowed = self.may_leave(record, &recipient, purpose, now_ms);
                 self.decided += u64::try_from(row.groups.len()).unwrap();
                 assert!(
                     !groups.is_empty() && groups.is_subset(&allowed),
@@ -403,6 +461,11 @@ impl Auditor {
                     let sent = self.released_to.contains(&(row.first, recipient.clone()));
                     assert!(sent, "G5: entry {position} opens what was never sent");
                 }
+            }
+            if row.publisher != recipient {
+                let place = line.subscription().map(|_| line.delivery());
+                let place = subscription.clone().zip(place);
+                self.sent((position, row.first), &recipient, (&groups, place));
             }
             self.released_to.insert((row.first, recipient.clone()));
             lines.push((record, line.delivery()));

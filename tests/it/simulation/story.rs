@@ -10,7 +10,7 @@ use concordat::{
     machine::{Outcome, Receipt, outcome::Remembered},
     model::{
         digest::Digest,
-        id::{AliasId, ConsentId, RecordId, RequestId},
+        id::{AliasId, CaseId, ConsentId, RecordId, RequestId},
         order::TreeSize,
     },
     node::{Failure, Node, Outgoing, Publication},
@@ -90,6 +90,8 @@ pub(crate) enum Event {
 pub(crate) struct Known {
     pub(crate) aliases: BTreeMap<(&'static str, u64), AliasId>,
     pub(crate) consents: Vec<(&'static str, ConsentId)>,
+    /// Cases of restriction, by who answers for them.
+    pub(crate) cases: Vec<(&'static str, CaseId)>,
     /// Records by publisher and client, every version in its order.
     pub(crate) records: BTreeMap<(&'static str, u64), Vec<RecordId>>,
     pub(crate) bodies: BTreeMap<RecordId, Bytes>,
@@ -196,6 +198,11 @@ impl Story {
             {
                 known.consents.push((request.name, *consent));
             }
+            (What::Submit(_), Receipt::Answer(Remembered::Case(case)))
+                if !known.cases.iter().any(|(_, id)| id == case) =>
+            {
+                known.cases.push((request.name, *case));
+            }
             _ => {}
         }
     }
@@ -283,5 +290,7 @@ pub(crate) fn narrows(what: &What) -> bool {
             | Kind::RemovePolicy(_)
             | Kind::EndCaseload(_)
             | Kind::SuspendAgency(_)
+            | Kind::RetractRecord(_)
+            | Kind::DecideCase(_)
     )
 }

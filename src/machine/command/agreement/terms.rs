@@ -82,7 +82,7 @@ pub struct Terms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The type.
-    pub record_type: RecordTypeName,
+    pub record_type: Option<RecordTypeName>,
     /// For how many months.
     pub keep_months: u32,
     /// What happens then.
@@ -93,7 +93,7 @@ pub struct Retention {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Indicator {
     /// Its id in the agreement.
-    pub id: IndicatorId,
+    pub id: Option<IndicatorId>,
     /// What is measured.
     pub measure: pb::IndicatorMeasure,
     /// Where it stands at the beginning, in thousandths.
@@ -207,7 +207,7 @@ impl TryFrom<pb::Retention> for Retention {
     fn try_from(message: pb::Retention) -> Result<Self, Violation> {
         let pb::Retention { record_type, keep_months, disposal } = message;
         Ok(Self {
-            record_type: name(&record_type, "record_type")?,
+            record_type: optional_name(&record_type, "record_type")?,
             keep_months,
             disposal: optional_code(disposal, "disposal")?,
         })
@@ -221,7 +221,7 @@ impl TryFrom<pb::Indicator> for Indicator {
         let pb::Indicator { indicator, measure, baseline_milli, target_milli, owner, review_at_ms } =
             message;
         Ok(Self {
-            id: name(&indicator, "indicator")?,
+            id: optional_name(&indicator, "indicator")?,
             measure: optional_code(measure, "measure")?,
             baseline_milli,
             target_milli,

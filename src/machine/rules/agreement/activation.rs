@@ -51,7 +51,8 @@ pub(super) fn activate(
     let left_out: Vec<_> = left_out.map(told).collect();
     let writes =
         vec![Write::Beside(replaced), Write::Forget(row.version), Write::Standing(row.clone())];
-    let change = Change::of(id, &row, writes).then(Then::Replace);
+    let then = Then::Replace { left: !left_out.is_empty() };
+    let change = Change::of(id, &row, writes).then(then);
     let mut change = change.telling(&row, caller, AgreementEvent::Activated);
     change.told.extend(left_out);
     change

@@ -6,6 +6,7 @@
 use crate::{
     machine::{
         apply::Effect,
+        rules::recall::ended,
         state::{
             State,
             agreement::{Agreement, Deadline, Status},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// How many rows one entry writes before it leaves the other agreements to the next one. One agreement writes at most
-/// 577: nine deadlines told to 32 parties, two rows each, and its own row.
+/// 578: nine deadlines told to 32 parties, two rows each, its own row, and that of a sweep.
 const ROWS_BEFORE_NEXT: usize = 400;
 
 /// Takes what is due of agreements in force, in the order in which it fell due, as much as one entry may.
@@ -46,11 +47,13 @@ fn take(
     let count = u32::try_from(due.len()).unwrap_or(u32::MAX);
     row.deadlines_told = row.deadlines_told.saturating_add(count);
     let goes_on = row.expires_at < row.until();
+    let mut over = false;
     for (at, deadline) in &due {
         let stops = *deadline == Deadline::ReviewDue && row.review_stops;
         if stops || matches!(deadline, Deadline::Expired | Deadline::Over) {
             sweep::narrow(state, effects);
         }
+        over |= matches!(deadline, Deadline::Expired | Deadline::Over);
         if *deadline == Deadline::Over {
             row.status = Status::Ended;
             row.ended_at = Some(*at);
@@ -64,7 +67,10 @@ fn take(
     }
     let written = due.len().saturating_mul(row.parties.len()).saturating_mul(2);
     state.put_agreement(id, row);
-    written.saturating_add(1)
+    if over {
+        ended::begin_later(state, id.clone(), effects);
+    }
+    written.saturating_add(2)
 }
 
 fn event(deadline: Deadline, goes_on: bool) -> Option<AgreementEvent> {

@@ -103,6 +103,48 @@ gaps! {
     ExpiryInvalid "EXPIRY_INVALID" Some(Refusal::ExpiryInvalid),
         "ICO data sharing code, review; G14, study S355",
         "the end must lie in the future, at most ten years away";
+    PurposeMissing "PURPOSE_MISSING" None,
+        "G8, study S242-244; UK GDPR art. 5(1)(b)",
+        "name the one purpose for which the records are shared";
+    ExpiryMissing "EXPIRY_MISSING" None,
+        "ICO data sharing code, review; G14, study S355",
+        "say when the agreement ends by itself, at most ten years from now";
+    PartyUnnamed "PARTY_UNNAMED" None,
+        "G5, study S89-95; ICO data sharing code, roles",
+        "name the agency that is this party";
+    PartyKindMissing "PARTY_KIND_MISSING" None,
+        "UK GDPR art. 6(1); DUAA 2025 s. 70",
+        "say which kind of body the party is: it limits the bases that it may rely on";
+    PartyKeyMissing "PARTY_KEY_MISSING" None,
+        "G1, study S355",
+        "name the key by which the party approves, as `GetAgency` shows it";
+    FlowUnnamed "FLOW_UNNAMED" None,
+        "ICO data sharing code, data items",
+        "give the flow an id of its own";
+    RecordTypeMissing "RECORD_TYPE_MISSING" None,
+        "ICO data sharing code, data items; UK GDPR art. 5(1)(c)",
+        "name the type of record that flows";
+    FlowPublisherMissing "FLOW_PUBLISHER_MISSING" None,
+        "G5, study S89-95; ICO data sharing code, roles",
+        "name the party that publishes";
+    FlowRecipientsMissing "FLOW_RECIPIENTS_MISSING" None,
+        "G5, study S89-95; UK GDPR art. 5(1)(b)",
+        "name the parties that receive";
+    FieldGroupsMissing "FIELD_GROUPS_MISSING" None,
+        "UK GDPR art. 5(1)(c)",
+        "name the field groups that are shared, no more than the purpose needs";
+    BasisMissing "BASIS_MISSING" None,
+        "UK GDPR art. 6(1)",
+        "name the lawful basis of the sharing";
+    GateMissing "GATE_MISSING" None,
+        "GIRFEC Practice Guidance 4; UK GDPR art. 7",
+        "say which consent the flow waits for, or that it waits for none";
+    CaseloadRuleMissing "CASELOAD_RULE_MISSING" None,
+        "UK GDPR art. 5(1)(b) and (c)",
+        "say whether the flow reaches every client or only those whom the recipient serves";
+    EmergencyTermsMissing "EMERGENCY_TERMS_MISSING" None,
+        "National Guidance for Child Protection 1.129; GIRFEC Practice Guidance 4, s. 13",
+        "a flow for emergencies names the kinds of emergency and the offices that may use it";
     PartyRoleMissing "PARTY_ROLE_MISSING" None,
         "G5, study S89-95; ICO data sharing code, roles",
         "say whether the party publishes, receives or processes for others";

@@ -75,9 +75,11 @@ fn rights_and_quality(content: &Content, findings: &mut Findings) {
 }
 
 fn retention(content: &Content, findings: &mut Findings) {
-    let shared: BTreeSet<_> = content.flows.iter().map(|flow| &flow.record_type).collect();
+    let named = content.flows.iter().filter_map(|flow| flow.record_type.as_ref());
+    let shared: BTreeSet<_> = named.collect();
     for record_type in &shared {
-        let rows = content.terms.retention.iter().filter(|row| row.record_type == **record_type);
+        let rows = content.terms.retention.iter();
+        let rows = rows.filter(|row| row.record_type.as_ref() == Some(*record_type));
         findings.note(rows.count() == 1, Gap::RetentionMissing, field("retention"));
     }
     for (place, row) in content.terms.retention.iter().enumerate() {
@@ -85,7 +87,11 @@ fn retention(content: &Content, findings: &mut Findings) {
             (1..=1_200).contains(&row.keep_months) && row.disposal != Disposal::Unspecified;
         let of_row = |name: &str| format!("terms.retention[{place}].{name}");
         findings.note(settled, Gap::RetentionMissing, || of_row("keep_months"));
-        let flows = shared.contains(&row.record_type);
+        let Some(record_type) = &row.record_type else {
+            findings.note(false, Gap::RetentionMissing, || of_row("record_type"));
+            continue;
+        };
+        let flows = shared.contains(record_type);
         findings.note(flows, Gap::RetentionNotShared, || of_row("record_type"));
     }
 }
@@ -103,7 +109,8 @@ fn care(content: &Content, now: UnixMillis, findings: &mut Findings) {
 
 fn course(content: &Content, now: UnixMillis, findings: &mut Findings) {
     let terms: &Terms = &content.terms;
-    let reviewed = terms.review_at.is_some_and(|at| now < at && at <= content.expires_at);
+    let open = content.expires_at == UnixMillis::new(0);
+    let reviewed = terms.review_at.is_some_and(|at| now < at && (open || at <= content.expires_at));
     findings.note(reviewed, Gap::ReviewDateMissing, field("review_at_ms"));
     let again = (1..=36).contains(&terms.review_months);
     findings.note(again, Gap::ReviewCadenceMissing, field("review_months"));
@@ -123,12 +130,13 @@ fn course(content: &Content, now: UnixMillis, findings: &mut Findings) {
 
 fn indicators(content: &Content, now: UnixMillis, findings: &mut Findings) {
     let rows = &content.terms.indicators;
-    let ids: BTreeSet<&IndicatorId> = rows.iter().map(|row| &row.id).collect();
+    let ids: BTreeSet<Option<&IndicatorId>> = rows.iter().map(|row| row.id.as_ref()).collect();
     let counted = (1..=limit::INDICATORS_MAX).contains(&rows.len()) && ids.len() == rows.len();
     findings.note(counted, Gap::IndicatorMissing, field("indicators"));
     for (place, row) in rows.iter().enumerate() {
-        let Indicator { id: _, measure, baseline_milli, target_milli, owner, review_at } = row;
-        let complete = *measure != IndicatorMeasure::Unspecified
+        let Indicator { id, measure, baseline_milli, target_milli, owner, review_at } = row;
+        let complete = id.is_some()
+            && *measure != IndicatorMeasure::Unspecified
             && baseline_milli.is_some()
             && target_milli.is_some()
             && owner.as_ref().is_some_and(|owner| names(content, owner))

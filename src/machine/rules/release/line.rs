@@ -9,6 +9,7 @@ use crate::{
             record::Grant,
             subscription::{Line, Source},
         },
+        law::Rule,
         rules::{named, recall},
         state::{
             State,
@@ -86,8 +87,9 @@ pub(super) fn decide_line(
     if state.retraction(row.first).is_some() {
         return strike(true);
     }
+    let older = line.record != latest && state.applies(Rule::LatestVersion);
     // INVARIANT (recall first): nothing about a client is released before what was recalled of it was handed over.
-    if line.record != latest || recall::waits(state, subscription.agency, row.client) {
+    if older || recall::waits(state, subscription.agency, row.client) {
         return strike(false);
     }
     let question = Question::about(row, subscription.agency, subscription.purpose, now);
@@ -102,7 +104,9 @@ pub(super) fn decide_line(
     }
     let (purpose, unattended) = (subscription.purpose, subscription.unattended);
     let until = until(&decision, groups);
-    let (record, row, flows) = (latest, row.clone(), flows(&decision, groups));
+    let named = state.record(line.record).filter(|named| named.first == row.first);
+    let (record, row) = named.map_or((latest, row), |named| (line.record, named));
+    let (row, flows) = (row.clone(), flows(&decision, groups));
     let planned = Planned { record, row, groups, purpose, unattended, until, flows };
     Verdict::Release(line.source, planned)
 }

@@ -112,6 +112,7 @@ fn explanation(dice: &mut Dice, pool: &Pool) -> pb::ExplainDecisionRequest {
             ),
             version: 1,
         }),
+        unattended_reader: dice.below(4) == 0,
         assumed_policies: if dice.below(4) == 0 { vec![policy] } else { Vec::new() },
         assumed_content: None,
     }
