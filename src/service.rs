@@ -33,5 +33,6 @@ pub mod recall;
 pub mod server;
 pub mod status;
 pub mod subscription;
+pub mod succession;
 pub mod time;
 pub mod token;

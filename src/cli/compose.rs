@@ -344,7 +344,8 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Dispute(_)
             | Kind::Case(_)
             | Kind::Erasure(_)
-            | Kind::Emergency(_) => Err(unfounded()),
+            | Kind::Emergency(_)
+            | Kind::Succession(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

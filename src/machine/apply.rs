@@ -10,6 +10,7 @@ use crate::{
             case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
             emergency::EmergencyCommand, erasure::ErasureCommand, exchange::ExchangeCommand,
             recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            succession::SuccessionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -129,6 +130,7 @@ enum Decided {
     Case(rules::case::Change),
     Erasure(rules::erasure::Change),
     Emergency(rules::emergency::Change),
+    Succession(rules::succession::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -157,7 +159,8 @@ pub fn check(
         | Decided::Recall(_)
         | Decided::Dispute(_)
         | Decided::Case(_)
-        | Decided::Erasure(_) => Ok(None),
+        | Decided::Erasure(_)
+        | Decided::Succession(_) => Ok(None),
     }
 }
 
@@ -235,6 +238,9 @@ fn decide(
         Kind::Emergency(kind) => {
             Decided::Emergency(rules::emergency::decide(state, &context, kind)?)
         }
+        Kind::Succession(kind) => {
+            Decided::Succession(rules::succession::decide(state, &context, kind)?)
+        }
     })
 }
 
@@ -262,6 +268,7 @@ fn perform(
         Decided::Case(change) => rules::case::perform(state, context, change, effects),
         Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
         Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
+        Decided::Succession(change) => rules::succession::perform(state, context, change, effects),
     }
 }
 
@@ -306,7 +313,8 @@ fn memory(kind: &Kind) -> Memory {
         | Kind::Agreement(_)
         | Kind::Consent(_)
         | Kind::Policy(_)
-        | Kind::Dispute(_) => Memory::Requests,
+        | Kind::Dispute(_)
+        | Kind::Succession(_) => Memory::Requests,
         Kind::Case(case) => match case {
             CaseCommand::Open(_)
             | CaseCommand::Advance { .. }
@@ -492,6 +500,10 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ErasureCommand::Dispose { .. } => false,
         },
         Kind::Emergency(emergency) => matches!(emergency, EmergencyCommand::Authorise { .. }),
+        Kind::Succession(succession) => match succession {
+            SuccessionCommand::Propose { .. } => false,
+            SuccessionCommand::Approve { .. } | SuccessionCommand::Decline { .. } => true,
+        },
         Kind::Exchange(_)
         | Kind::Record(_)
         | Kind::Subscription(_)

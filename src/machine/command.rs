@@ -28,6 +28,7 @@ pub mod policy;
 pub mod recall;
 pub mod record;
 pub mod subscription;
+pub mod succession;
 
 /// The newest version of the rules that this program knows.
 pub const RULES_VERSION: u32 = 1;
@@ -111,6 +112,8 @@ pub enum Kind {
     Erasure(erasure::ErasureCommand),
     /// Emergency access.
     Emergency(emergency::EmergencyCommand),
+    /// Successions.
+    Succession(succession::SuccessionCommand),
 }
 
 impl Kind {
@@ -132,6 +135,9 @@ impl Kind {
             Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
             Self::Recall(kind) => matches!(kind, recall::RecallCommand::Retract { .. }),
             Self::Case(kind) => kind.stops(),
+            Self::Succession(kind) => {
+                matches!(kind, succession::SuccessionCommand::Decline { .. })
+            }
             Self::Exchange(_)
             | Self::Policy(_)
             | Self::Record(_)
@@ -269,6 +275,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use recall::RecallCommand as Recall;
         use record::RecordCommand as Record;
         use subscription::SubscriptionCommand as Subscription;
+        use succession::SuccessionCommand as Succession;
 
         Ok(match kind {
             Pb::Genesis(message) => Self::Exchange(Exchange::genesis(message)?),
@@ -334,6 +341,9 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::NoteEmergencyRefused(message) => {
                 Self::Emergency(Emergency::note_refused(&message)?)
             }
+            Pb::ProposeSuccession(message) => Self::Succession(Succession::propose(message)?),
+            Pb::ApproveSuccession(message) => Self::Succession(Succession::approve(message)?),
+            Pb::DeclineSuccession(message) => Self::Succession(Succession::decline(message)?),
         })
     }
 }

@@ -17,4 +17,6 @@ mod named_actor;
 mod policy;
 mod policy_survey;
 pub(crate) mod recall;
+pub(crate) mod succession;
+mod succession_sharing;
 pub(crate) mod world;

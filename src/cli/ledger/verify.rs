@@ -152,7 +152,8 @@ impl Reading {
             | Kind::Dispute(_)
             | Kind::Case(_)
             | Kind::Erasure(_)
-            | Kind::Emergency(_) => None,
+            | Kind::Emergency(_)
+            | Kind::Succession(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange

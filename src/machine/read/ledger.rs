@@ -17,6 +17,7 @@ use crate::{
             recall::RecallCommand,
             record::RecordCommand,
             subscription::SubscriptionCommand,
+            succession::SuccessionCommand,
         },
         read::Viewer,
         rules::{exchange::derived_from, record::record_id},
@@ -24,7 +25,7 @@ use crate::{
     },
     model::id::{
         AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
-        HoldId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
+        HoldId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId, SuccessionId,
     },
 };
 
@@ -53,6 +54,8 @@ pub enum Resource {
     Hold(HoldId),
     /// Emergency access.
     Emergency(EmergencyId),
+    /// A succession.
+    Succession(SuccessionId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -143,8 +146,25 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             | EmergencyCommand::Review { emergency, .. } => vec![Resource::Emergency(*emergency)],
             EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
         },
+        Kind::Succession(kind) => of_succession(state, (own, command.request_id), kind),
         Kind::Exchange(_) => Vec::new(),
     }
+}
+
+fn of_succession(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &SuccessionCommand,
+) -> Vec<Resource> {
+    let id = match command {
+        SuccessionCommand::Propose { .. } => {
+            let asked = (own.as_str(), request);
+            SuccessionId::derived(&derived_from("concordat.succession.v1", state, asked))
+        }
+        SuccessionCommand::Approve { succession, .. }
+        | SuccessionCommand::Decline { succession, .. } => *succession,
+    };
+    vec![Resource::Succession(id)]
 }
 
 fn of_case(
@@ -213,7 +233,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Dispute(_)
         | Kind::Case(_)
         | Kind::Erasure(_)
-        | Kind::Emergency(_) => return Vec::new(),
+        | Kind::Emergency(_)
+        | Kind::Succession(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

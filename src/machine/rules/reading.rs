@@ -26,7 +26,7 @@ pub(in crate::machine) fn note(
     (first, publisher, reader): (RecordId, AgencyNumber, AgencyNumber),
     (reason, emergency): (i32, Option<EmergencyId>),
 ) {
-    if publisher == reader {
+    if state.answers_for(reader, publisher) {
         return;
     }
     let now = context.now;

@@ -45,7 +45,8 @@ pub fn recorded(
         | Kind::Dispute(_)
         | Kind::Case(_)
         | Kind::Erasure(_)
-        | Kind::Emergency(_) => return None,
+        | Kind::Emergency(_)
+        | Kind::Succession(_) => return None,
     };
     let named = grants.iter().flat_map(|grant| grant.groups.iter().cloned()).collect();
     let of_record = |released: &&Released| released.record() == record;
