@@ -6,6 +6,7 @@ use concordat::{
         Receipt, Refusal, access,
         outcome::Remembered,
         read::{Viewer, caseload, consent as shown, recall as recalls},
+        rules::erasure::retention,
         state::succession::Status,
     },
     model::{
@@ -22,7 +23,7 @@ use super::{
     consent::{self, open_to},
     recall::Sharing,
     succession::{row, settles, succeed},
-    world::{By, LEAVER_FORM, client, consent_of, digest, flow, owned},
+    world::{By, DAY_MS, LEAVER_FORM, client, consent_of, digest, flow, owned},
 };
 
 /// The world of recalls, and successors of the council's and the college's.
@@ -487,4 +488,22 @@ fn a_restriction_of_a_merged_bodys_stays_and_is_the_successors_to_lift() {
     assert!(sharing.act("new-council", Kind::DecideCase(lift)).is_ok());
     assert_eq!(asked(&sharing, record, "sds").0, ["core", "support-needs"]);
     sharing.world.hold();
+}
+
+#[test]
+fn what_the_old_body_published_is_kept_as_long_as_the_agreement_says_that_was_taken_over() {
+    let mut sharing = sharing();
+    let mut short =
+        sharing.world.content(&["council", "sds"], vec![flow("short", "council", &["sds"])]);
+    let terms = short.terms.as_mut().unwrap();
+    terms.retention.iter_mut().for_each(|kept| kept.keep_months = 1);
+    sharing.world.activate("short", short);
+    let _record = sharing.new_record();
+    move_function(&mut sharing, "council", "new-council");
+    sharing.world.wait(90 * DAY_MS);
+    let now = UnixMillis::new(sharing.world.now_ms());
+    assert_eq!(retention::look(&sharing.world.state, None, now, 16), (None, None));
+    sharing.world.wait(730 * DAY_MS);
+    let now = UnixMillis::new(sharing.world.now_ms());
+    assert!(retention::look(&sharing.world.state, None, now, 16).0.is_some());
 }
