@@ -33,6 +33,7 @@ pub mod recall;
 pub mod server;
 pub mod status;
 pub mod subscription;
+pub mod succession;
 pub mod time;
 pub mod token;
 pub mod words;

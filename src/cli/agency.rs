@@ -25,6 +25,7 @@ use crate::{
 
 mod enrol;
 mod rotate;
+mod succession;
 
 const MESSAGE: &str = "concordat.v1.Agency";
 const COLUMNS: [Column; 4] =
@@ -61,6 +62,9 @@ pub(crate) enum Agency {
     },
     /// Replace the agency's keys: a new signing key, and the certificates by which its systems connect.
     Rotate(rotate::Rotate),
+    /// One body takes the place of another: merger, split, a function moved.
+    #[command(subcommand)]
+    Succession(succession::Succession),
 }
 
 /// An invitation.
@@ -84,11 +88,13 @@ impl Agency {
             Self::Invite(_) | Self::Suspend { .. } | Self::Resume { .. } => {
                 ledger::Purpose::Operation
             }
-            Self::Enrol(_) | Self::Ls | Self::Show { .. } | Self::Rotate(_) => {
-                ledger::Purpose::Administration
-            }
+            Self::Enrol(_)
+            | Self::Ls
+            | Self::Show { .. }
+            | Self::Rotate(_)
+            | Self::Succession(_) => ledger::Purpose::Administration,
         };
-        let session = Session::open(caller, purpose).await?;
+        let mut session = Session::open(caller, purpose).await?;
         match self {
             Self::Invite(invite) => invite.run(&session).await,
             Self::Enrol(enrol) => enrol.run(session).await,
@@ -97,6 +103,7 @@ impl Agency {
             Self::Suspend { agency, change } => suspend(&session, &agency, &change).await,
             Self::Resume { agency, change } => resume(&session, &agency, &change).await,
             Self::Rotate(rotate) => rotate.run(session).await,
+            Self::Succession(succession) => succession.run(&mut session).await,
         }
     }
 }

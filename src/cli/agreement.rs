@@ -184,7 +184,12 @@ async fn list(session: &Session) -> Result<(), CliError> {
 }
 
 /// One version of an agreement, as the exchange shows it.
-async fn agreement(session: &Session, text: &str, version: u32) -> Result<pb::Agreement, CliError> {
+/// One version of an agreement, as the exchange shows it.
+pub(in crate::cli) async fn agreement(
+    session: &Session,
+    text: &str,
+    version: u32,
+) -> Result<pb::Agreement, CliError> {
     let name = name::full::<AgreementId>("agreements", text)?;
     let request = pb::GetAgreementRequest { context: session.context(), name, version };
     let answer = AgreementServiceClient::new(session.channel()).get_agreement(request).await?;
@@ -222,10 +227,10 @@ async fn hold_hash(
 }
 
 /// Reads a content hash.
-fn content_hash(text: &str) -> Result<Hash, String> {
+pub(in crate::cli) fn content_hash(text: &str) -> Result<Hash, String> {
     digest(text).map(Hash)
 }
 
 /// A content hash as it was read.
 #[derive(Clone, Debug)]
-pub(crate) struct Hash(Vec<u8>);
+pub(crate) struct Hash(pub(in crate::cli) Vec<u8>);

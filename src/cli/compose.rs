@@ -345,7 +345,8 @@ async fn genesis(ledger: &AnyLedger) -> Result<LedgerId, CliError> {
             | Kind::Case(_)
             | Kind::Erasure(_)
             | Kind::Emergency(_)
-            | Kind::Words(_) => Err(unfounded()),
+            | Kind::Words(_)
+            | Kind::Succession(_) => Err(unfounded()),
         },
         Parsed::Later(_) | Parsed::Malformed(_) => Err(unfounded()),
     }

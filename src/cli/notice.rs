@@ -30,7 +30,7 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// The kinds of notice, and where each says what it is about, what happened and who did it.
-const KINDS: [[&str; 4]; 7] = [
+const KINDS: [[&str; 4]; 8] = [
     ["agreement", "agreement", "event", "by"],
     ["case", "case", "overdue", ""],
     ["incident", "agreement", "event", "by"],
@@ -38,6 +38,7 @@ const KINDS: [[&str; 4]; 7] = [
     ["emergency", "emergency", "event", "by"],
     ["access", "record", "reason", "reader"],
     ["consent", "consent", "", "by"],
+    ["succession", "succession", "event", "by"],
 ];
 
 #[derive(Debug, Subcommand)]

@@ -227,9 +227,9 @@ pub(in crate::machine) fn decide_on(
         for (group_place, group) in asked.each() {
             let verdict = match &flow_reason {
                 Some(reason) => Err(reason.clone()),
-                None => published(state, question, (agreement, flow), group)
+                None => published(state, question, (id, agreement, flow), group)
                     .and_then(|()| served.clone())
-                    .and_then(|()| gate(state, question, flow, group))
+                    .and_then(|()| gate(state, question, (id, flow), group))
                     .and_then(|consent| {
                         policies(state, question, (id, agreement, place, flow), group_place)?;
                         Ok(consent)
@@ -263,7 +263,7 @@ pub(in crate::machine) fn agreed(
     question: &Question,
     assumed: Option<(&AgreementId, &Agreement)>,
 ) -> Groups {
-    let key = (question.publisher, question.record_type, question.recipient);
+    let key = (state.heir(question.publisher), question.record_type, question.recipient);
     let others = flows(state, question)
         .filter(|(id, ..)| assumed.is_none_or(|(assumed, _)| assumed != *id))
         .map(|(id, agreement, _, flow)| (id, agreement, flow));
@@ -284,9 +284,9 @@ pub(in crate::machine) fn agreed(
             continue;
         }
         for (_, group) in question.groups.and(flow.groups).without(groups).each() {
-            let open = published(state, &question, (agreement, flow), group)
+            let open = published(state, &question, (id, agreement, flow), group)
                 .and_then(|()| served(state, &question, flow))
-                .and_then(|()| gate(state, &question, flow, group));
+                .and_then(|()| gate(state, &question, (id, flow), group));
             if open.is_ok() {
                 groups = groups.with(group);
             }
@@ -312,9 +312,10 @@ fn withheld(open: Groups, nearest: &[Withheld]) -> Vec<Withheld> {
 /// A flow where it stands.
 pub(in crate::machine) type Place<'a> = (&'a AgreementId, &'a Agreement, u16, &'a Flow);
 
-/// The flows of active agreements from the publisher to the recipient, in the order of their names.
+/// The flows of active agreements from the publisher, or from the body into which it went over, to the recipient, in the
+/// order of their names.
 fn flows<'a>(state: &'a State, question: &Question) -> impl Iterator<Item = Place<'a>> {
-    let key = (question.publisher, question.record_type, question.recipient);
+    let key = (state.heir(question.publisher), question.record_type, question.recipient);
     let active = state.flows_between(key).filter_map(|(id, place)| {
         let agreement = state.tables.agreements.get(id)?;
         Some((id, agreement, place, agreement.flows.get(usize::from(place))?))
@@ -330,7 +331,8 @@ fn stands_against(
     flow: &Flow,
 ) -> Option<Reason> {
     let in_force = |number| state.agency(number).is_some_and(Agency::in_force);
-    let both = in_force(question.publisher) && in_force(question.recipient);
+    let publisher = state.heir(question.publisher);
+    let both = in_force(publisher) && in_force(question.recipient);
     if !both && state.applies(Rule::InForce) {
         return Some(Reason::AgencyNotInForce);
     }
@@ -343,7 +345,7 @@ fn stands_against(
         return Some(Reason::AgreementEnded);
     }
     let suspended = &agreement.suspended_by;
-    let held = suspended.contains(&question.publisher) || suspended.contains(&question.recipient);
+    let held = suspended.contains(&publisher) || suspended.contains(&question.recipient);
     if held && state.applies(Rule::FlowsSuspended) {
         return Some(Reason::FlowSuspended);
     }
@@ -367,10 +369,14 @@ fn served(state: &State, question: &Question, flow: &Flow) -> Result<(), Reason>
 fn published(
     state: &State,
     question: &Question,
-    (agreement, flow): (&Agreement, &Flow),
+    (id, agreement, flow): (&AgreementId, &Agreement, &Flow),
     group: Groups,
 ) -> Result<(), Reason> {
     let since = agreement.since(flow, question.recipient, group);
+    // What a body published that went over into the publisher flows on from where it flowed before.
+    let before = (question.publisher, question.recipient, group);
+    let before = state.since_before((id, agreement.version, &flow.id), before);
+    let since = before.map_or(since, |before| before.min(since));
     let reaches_back = flow.backfill && state.applies(Rule::ApprovedBackfill);
     if reaches_back || since <= question.published || !state.applies(Rule::FromActivationOn) {
         Ok(())
@@ -383,14 +389,15 @@ fn published(
 fn gate(
     state: &State,
     question: &Question,
-    flow: &Flow,
+    (id, flow): (&AgreementId, &Flow),
     group: Groups,
 ) -> Result<Option<ConsentId>, Reason> {
     if flow.gate == i32::from(Gate::None) && state.applies(Rule::DutyNeedsNoConsent) {
         return Ok(None);
     }
     let about = About {
-        publisher: question.publisher,
+        agreement: id,
+        publisher: state.heir(question.publisher),
         recipient: question.recipient,
         record_type: question.record_type,
         group,
@@ -429,32 +436,37 @@ fn ends(state: &State, consent: Option<ConsentId>) -> UnixMillis {
         .unwrap_or(UnixMillis::new(u64::MAX))
 }
 
-/// Whether the publisher's and the recipient's own policies let one group pass.
+/// Whether the publisher's and the recipient's own policies let one group pass. Those of a body that went over into one of
+/// the two are asked as if it still stood there: about its records, and in the agreements in which its place was taken.
 pub(in crate::machine) fn policies(
     state: &State,
     question: &Question,
     (id, agreement, place, flow): Place<'_>,
     group_place: u32,
 ) -> Result<(), Reason> {
-    let (Some(publisher), Some(recipient), Some(record_type)) = (
-        state.agency(question.publisher),
-        state.agency(question.recipient),
-        state.record_type(question.record_type),
-    ) else {
+    let Some(record_type) = state.record_type(question.record_type) else {
         return Err(Reason::PolicyUnreadable);
     };
+    let publisher = state.heir(question.publisher);
     let index = usize::try_from(group_place).unwrap_or(usize::MAX);
     let Some((group, special_category)) = record_type.groups.get(index) else {
         return Err(Reason::PolicyUnreadable);
     };
-    for owner in [question.publisher, question.recipient] {
+    for (side, owner) in owners(state, (question, publisher), id) {
         if state.policies_of(owner).next().is_none() {
             continue; // says nothing, and most agencies have none
         }
+        let (publisher, recipient) = match side {
+            Side::Publisher => (owner, question.recipient),
+            Side::Recipient => (publisher, owner),
+        };
+        let (Some(from), Some(to)) = (state.agency(publisher), state.agency(recipient)) else {
+            return Err(Reason::PolicyUnreadable);
+        };
         let key = QuestionKey {
             owner,
-            publisher: question.publisher,
-            recipient: question.recipient,
+            publisher,
+            recipient,
             record_type: question.record_type,
             group: group_place,
             agreement: id.clone(),
@@ -462,8 +474,8 @@ pub(in crate::machine) fn policies(
             flow: place,
         };
         let verdict = state.verdicts.ask(state, &key, || Attributes {
-            publisher: publisher.into(),
-            recipient: recipient.into(),
+            publisher: from.into(),
+            recipient: to.into(),
             record_type: &record_type.name,
             group,
             special_category: *special_category,
@@ -475,7 +487,7 @@ pub(in crate::machine) fn policies(
         });
         match verdict {
             Verdict::Silent => {}
-            Verdict::Forbidden(ids) if owner == question.publisher => {
+            Verdict::Forbidden(ids) if side == Side::Publisher => {
                 if state.applies(Rule::PublisherNarrows) {
                     return Err(Reason::PublisherPolicy(ids));
                 }
@@ -489,4 +501,29 @@ pub(in crate::machine) fn policies(
         }
     }
     Ok(())
+}
+
+/// On which side of a flow an agency's policies are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Publisher,
+    Recipient,
+}
+
+/// Whose policies are asked.
+fn owners(
+    state: &State,
+    (question, publisher): (&Question, AgencyNumber),
+    id: &AgreementId,
+) -> impl Iterator<Item = (Side, AgencyNumber)> {
+    let ends = [(Side::Publisher, publisher), (Side::Recipient, question.recipient)];
+    let before = ends.map(|(side, agency)| {
+        let mut before = state.before(id, agency);
+        before.retain(|body| state.answers_for(agency, *body));
+        if side == Side::Publisher && question.publisher != publisher {
+            before.insert(question.publisher);
+        }
+        before.into_iter().map(move |body| (side, body))
+    });
+    ends.into_iter().chain(before.into_iter().flatten())
 }

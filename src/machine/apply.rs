@@ -10,6 +10,7 @@ use crate::{
             case::CaseCommand, client::ClientCommand, consent::ConsentCommand,
             emergency::EmergencyCommand, erasure::ErasureCommand, exchange::ExchangeCommand,
             recall::RecallCommand, record::RecordCommand, subscription::SubscriptionCommand,
+            succession::SuccessionCommand,
         },
         outcome::{Outcome, Receipt, Refusal, Remembered},
         rules,
@@ -130,6 +131,7 @@ enum Decided {
     Erasure(rules::erasure::Change),
     Emergency(rules::emergency::Change),
     Words,
+    Succession(rules::succession::Change),
 }
 
 /// Whether a command would be refused now. `Ok(Some(_))` is the answer that a repeated request got the first time: it
@@ -159,7 +161,8 @@ pub fn check(
         | Decided::Dispute(_)
         | Decided::Case(_)
         | Decided::Erasure(_)
-        | Decided::Words => Ok(None),
+        | Decided::Words
+        | Decided::Succession(_) => Ok(None),
     }
 }
 
@@ -248,6 +251,9 @@ fn decide(
             rules::words::decide(state, &context, open)?;
             Decided::Words
         }
+        Kind::Succession(kind) => {
+            Decided::Succession(rules::succession::decide(state, &context, kind)?)
+        }
     })
 }
 
@@ -276,6 +282,7 @@ fn perform(
         Decided::Erasure(change) => rules::erasure::perform(state, context, change, effects),
         Decided::Emergency(change) => rules::emergency::perform(state, context, change, effects),
         Decided::Words => Receipt::DONE,
+        Decided::Succession(change) => rules::succession::perform(state, context, change, effects),
     }
 }
 
@@ -320,7 +327,8 @@ fn memory(kind: &Kind) -> Memory {
         | Kind::Agreement(_)
         | Kind::Consent(_)
         | Kind::Policy(_)
-        | Kind::Dispute(_) => Memory::Requests,
+        | Kind::Dispute(_)
+        | Kind::Succession(_) => Memory::Requests,
         Kind::Case(case) => match case {
             CaseCommand::Open(_)
             | CaseCommand::Advance { .. }
@@ -506,6 +514,10 @@ pub(super) fn needs_signature(kind: &Kind) -> bool {
             | ErasureCommand::Dispose { .. } => false,
         },
         Kind::Emergency(emergency) => matches!(emergency, EmergencyCommand::Authorise { .. }),
+        Kind::Succession(succession) => match succession {
+            SuccessionCommand::Propose { .. } => false,
+            SuccessionCommand::Approve { .. } | SuccessionCommand::Decline { .. } => true,
+        },
         Kind::Exchange(_)
         | Kind::Record(_)
         | Kind::Subscription(_)

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod recall;
 pub mod record;
 pub mod subscription;
+pub mod succession;
 pub mod words;
 
 /// The newest version of the rules that this program knows.
@@ -112,6 +113,8 @@ pub enum Kind {
     Erasure(erasure::ErasureCommand),
     /// Emergency access.
     Emergency(emergency::EmergencyCommand),
+    /// Successions.
+    Succession(succession::SuccessionCommand),
     /// Sealed words.
     Words(words::OpenWords),
 }
@@ -135,6 +138,9 @@ impl Kind {
             Self::Client(kind) => matches!(kind, client::ClientCommand::EndCaseload { .. }),
             Self::Recall(kind) => matches!(kind, recall::RecallCommand::Retract { .. }),
             Self::Case(kind) => kind.stops(),
+            Self::Succession(kind) => {
+                matches!(kind, succession::SuccessionCommand::Decline { .. })
+            }
             Self::Exchange(_)
             | Self::Policy(_)
             | Self::Record(_)
@@ -273,6 +279,7 @@ impl TryFrom<pb::command::Kind> for Kind {
         use recall::RecallCommand as Recall;
         use record::RecordCommand as Record;
         use subscription::SubscriptionCommand as Subscription;
+        use succession::SuccessionCommand as Succession;
 
         Ok(match kind {
             Pb::Genesis(message) => Self::Exchange(Exchange::genesis(message)?),
@@ -338,6 +345,9 @@ impl TryFrom<pb::command::Kind> for Kind {
             Pb::NoteEmergencyRefused(message) => {
                 Self::Emergency(Emergency::note_refused(&message)?)
             }
+            Pb::ProposeSuccession(message) => Self::Succession(Succession::propose(message)?),
+            Pb::ApproveSuccession(message) => Self::Succession(Succession::approve(message)?),
+            Pb::DeclineSuccession(message) => Self::Succession(Succession::decline(message)?),
             Pb::OpenWords(message) => Self::Words(words::OpenWords::open(&message)?),
         })
     }

@@ -13,7 +13,7 @@ use crate::{
         digest::Digest,
         id::{
             AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId, HoldId, HolderId,
-            RecordId,
+            RecordId, SuccessionId,
         },
     },
 };
@@ -69,6 +69,13 @@ pub enum Remembered {
     Hold(HoldId),
     /// Emergency access was opened.
     Emergency(EmergencyId),
+    /// A succession stands as the request left it.
+    Succession {
+        /// Which.
+        succession: SuccessionId,
+        /// Its content hash.
+        content_hash: Digest,
+    },
 }
 
 impl Receipt {
@@ -132,6 +139,8 @@ refusals! {
     AgencyExists "AGENCY_EXISTS" "there is an agency of this id already; choose another id";
     /// The agency's state does not allow the step.
     AgencyState "AGENCY_WRONG_STATE" "the agency does not stand where this can be done; show it and see its state";
+    /// The agency went over into another one.
+    AgencySucceeded "AGENCY_SUCCEEDED" "the agency went over into another one, which acts in its place; it is not resumed";
     /// The invitation is unknown, spent or over, or the secret is wrong.
     InvitationInvalid "INVITATION_INVALID" "there is no such open invitation, or the secret is wrong; ask the operator for a new one";
     /// A key is in use by another agency.
@@ -178,6 +187,18 @@ refusals! {
     SuspensionReasonMissing "SUSPENSION_REASON_MISSING" "this stops a statutory or safeguarding flow; say why, every party is told";
     /// The party has not suspended its flows.
     NotSuspended "AGREEMENT_WRONG_STATE" "this party has not suspended its flows";
+    /// A succession is before the parties of the agreement: one change at a time.
+    SuccessionPending "SUCCESSION_PENDING" "a succession about this agreement is before its parties; decide on it first, or decline it";
+    /// The kind and the successors do not fit each other, or a body is not one that can take part.
+    SuccessionInvalid "SUCCESSION_NOT_VALID" "a merger and a moved function have one successor, a split has two or more, each enrolled, not suspended and not the old body";
+    /// The old body is in force or nothing statutory speaks for it, and it is not to approve.
+    SuccessionUnproven "SUCCESSION_UNPROVEN" "the old body is suspended and cannot approve; an act, order or transfer scheme must name its successor, or it is resumed";
+    /// A merger leaves out an agreement of the old body's.
+    SuccessionIncomplete "SUCCESSION_INCOMPLETE" "a merger takes over every agreement in force of the old body; name them all, or move the others first";
+    /// The date is not in the future, or too far away.
+    SuccessionDateInvalid "INVALID_REQUEST" "a succession takes effect with the last approval, or on a date in the next two years";
+    /// The succession does not stand where this can be done.
+    SuccessionState "SUCCESSION_WRONG_STATE" "the succession does not stand where this can be done; show it and see its state";
     /// No flow in force waits for such a consent: asking for it would be a sham.
     ConsentNotAsked "CONSENT_NOT_ASKED" "no flow in force waits for this consent; give the privacy notice instead and ask nothing";
     /// The grantor's authority is not stated.

@@ -22,6 +22,7 @@ pub mod offers;
 pub mod policy;
 pub mod recall;
 pub mod subscription;
+pub mod succession;
 pub mod words;
 
 /// Who looks.

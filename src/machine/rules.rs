@@ -19,6 +19,7 @@ pub mod record;
 pub mod release;
 pub mod signature;
 pub mod subscription;
+pub mod succession;
 pub mod words;
 
 use crate::pb::ledger::v1::Purpose;

@@ -20,7 +20,7 @@ use crate::{
         id::{
             AgencyId, AgreementId, AliasId, CaseId, ClientId, ConsentId, DisputeId, EmergencyId,
             EpochName, ErasureId, HoldId, HolderId, KeyId, LedgerId, PolicyId, RecallId, RecordId,
-            RecordTypeName, RequestId, SubscriptionId,
+            RecordTypeName, RequestId, SubscriptionId, SuccessionId,
         },
         order::{Position, UnixMillis},
         row::Row,
@@ -42,6 +42,7 @@ pub mod recall;
 pub mod record;
 pub mod request;
 pub mod subscription;
+pub mod succession;
 pub mod words;
 
 use agency::{Agency, AgencyNumber};
@@ -59,6 +60,7 @@ use recall::{Recall, Retraction};
 use record::{DisclosureRow, KeyRow, RecordRow, RecordType, TypeNumber};
 use request::{RequestRow, Requester};
 use subscription::{Delivery, Parked, Received, Subscription, SubscriptionNumber};
+use succession::{Succession, Successions};
 use words::{Matter, Words};
 
 /// The number of the layout of the rows. Another number means: drop the rows and replay.
@@ -206,6 +208,8 @@ tables! {
     82 emergency_refusals: (AgencyNumber, i32) => UnixMillis;
     /// Who read which record (first version) for which reason, by day of ledger time.
     83 readings: (RecordId, AgencyNumber, u32, i32) => Reading;
+    /// Successions.
+    90 successions: SuccessionId => Succession;
     /// Which entries may have words sealed beside them, by what they are about.
     84 words: (Matter, Position) => Words;
 }
@@ -295,6 +299,8 @@ pub struct Indexes {
     pub emergency_deadlines: BTreeSet<(UnixMillis, EmergencyId)>,
     /// Emergency access that is not reviewed, by who used it.
     pub emergencies_open: BTreeSet<(AgencyNumber, UnixMillis, EmergencyId)>,
+    /// Who stands in whose place.
+    pub successions: Successions,
 }
 
 /// The whole state.
@@ -383,5 +389,6 @@ impl State {
         self.index_cases();
         self.index_erasures();
         self.index_emergencies();
+        self.index_successions();
     }
 }

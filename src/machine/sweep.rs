@@ -148,7 +148,7 @@ pub(super) fn offer_record(
 ) {
     let Some(row) = state.record(first) else { return };
     let recipients: Vec<_> = state
-        .recipients_of(row.publisher, row.record_type)
+        .recipients_of(state.heir(row.publisher), row.record_type)
         .take(OFFERS_PER_STEP.saturating_add(1))
         .collect();
     if OFFERS_PER_STEP < recipients.len() {
@@ -178,7 +178,7 @@ pub(super) fn prune_client(state: &mut State, client: ClientId, now: UnixMillis)
     let mut queued: Vec<_> = Vec::new();
     for first in &records {
         let Some(row) = state.record(*first) else { continue };
-        for recipient in state.recipients_of(row.publisher, row.record_type) {
+        for recipient in state.recipients_of(state.heir(row.publisher), row.record_type) {
             for (number, _) in state.subscriptions_of(recipient) {
                 if let Some(place) = state.indexes.queued.get(&(*first, number)) {
                     queued.push((number, *place, *first));
@@ -213,6 +213,9 @@ pub(super) fn drop_subscription(
 
 /// Ends what is due, and forgets old requests: a bounded number of each.
 pub(super) fn deadlines(state: &mut State, now: UnixMillis, effects: &mut Vec<Effect>) {
+    if rules::succession::deadline(state, now, effects) {
+        return;
+    }
     rules::agreement::deadlines(state, now, effects);
     rules::emergency::deadlines(state, now);
     rules::consent::end_due(state, now, DEADLINES_PER_ENTRY, effects);
@@ -337,9 +340,9 @@ fn matches(
         Filter::Subscription(number) => state.subscription(*number).is_some_and(|row| {
             !row.removed && row.agency == recipient && row.types.contains(&record_type)
         }),
-        Filter::Record(first) => state
-            .record(*first)
-            .is_some_and(|row| row.publisher == publisher && row.record_type == record_type),
+        Filter::Record(first) => state.record(*first).is_some_and(|row| {
+            state.answers_for(publisher, row.publisher) && row.record_type == record_type
+        }),
     }
 }
 
@@ -353,18 +356,19 @@ fn records_after(
     if let Filter::Record(first) = filter {
         return if after.is_none() { vec![*first] } else { Vec::new() };
     }
-    let from = match after {
-        Some(after) => Excluded((publisher, record_type, after)),
-        None => std::ops::Bound::Included((publisher, record_type, RecordId::from_bytes([0; 16]))),
+    // The records of bodies that went over into the publisher are its own, body by body.
+    let reached = after.and_then(|after| state.record(after)).map(|row| row.publisher);
+    let bodies = state.bodies(publisher);
+    let bodies = bodies.filter(|body| reached.is_none_or(|reached| reached <= *body));
+    let of = |body: AgencyNumber| {
+        let from = match after.filter(|_| reached == Some(body)) {
+            Some(after) => Excluded((body, record_type, after)),
+            None => std::ops::Bound::Included((body, record_type, RecordId::from_bytes([0; 16]))),
+        };
+        let rows = state.indexes.records_by_publisher.range((from, Unbounded));
+        rows.take_while(move |(from, of, _)| *from == body && *of == record_type)
     };
-    state
-        .indexes
-        .records_by_publisher
-        .range((from, Unbounded))
-        .take_while(|(from, of, _)| *from == publisher && *of == record_type)
-        .map(|(_, _, first)| *first)
-        .take(count)
-        .collect()
+    bodies.flat_map(of).map(|(_, _, first)| *first).take(count).collect()
 }
 
 /// Offers one record to the subscriptions of one recipient.

@@ -163,6 +163,8 @@ byte_id! {
     ErasureId, "an erasure id";
     /// One legal hold.
     HoldId, "a hold id";
+    /// One succession of one body to another's place.
+    SuccessionId, "a succession id";
     /// One key-encryption epoch, by its name.
     EpochName, "an epoch name";
     /// One emergency access.

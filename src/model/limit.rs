@@ -20,6 +20,17 @@ pub const INDICATORS_MAX: usize = 32;
 pub const AGREEMENT_VERSIONS_MAX: usize = 256;
 /// The greatest number of notices that are kept for one agency; the oldest go first.
 pub const NOTICES_MAX: usize = 1_000;
+/// The greatest number of agreements of one succession.
+pub const SUCCESSION_SHARES_MAX: usize = 16;
+/// The greatest number of agencies that have to approve one succession.
+pub const SUCCESSION_PARTIES_MAX: usize = 64;
+/// The greatest number of successions before one agency, or that it proposed, that are not decided.
+pub const SUCCESSIONS_OPEN_MAX: usize = 64;
+/// How far ahead a succession's date may lie, in milliseconds of ledger time: 731 days.
+pub const SUCCESSION_AHEAD_MS: u64 = 731 * 24 * 3_600_000;
+/// How long after it was proposed, and after its date, a succession lapses that not all have approved, in milliseconds of
+/// ledger time: 90 days.
+pub const SUCCESSION_LAPSES_MS: u64 = 90 * 24 * 3_600_000;
 /// The greatest number of recipients of one flow.
 pub const RECIPIENTS_MAX: usize = 32;
 /// The greatest number of field groups of one record type.

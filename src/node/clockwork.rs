@@ -54,7 +54,8 @@ async fn turn(node: &Node, attested: &mut Option<Position>) -> Result<bool, Faul
     report_not_sent(node, None).await?;
     let now = node.now()?;
     let due = node.read(|state| Due {
-        tick: state.indexes().agreement_deadlines.first().is_some_and(|(at, _)| *at <= now)
+        tick: state.indexes().successions.deadlines.first().is_some_and(|(at, _)| *at <= now)
+            || state.indexes().agreement_deadlines.first().is_some_and(|(at, _)| *at <= now)
             || state.indexes().case_deadlines.first().is_some_and(|(at, _)| *at <= now)
             || state.indexes().emergency_deadlines.first().is_some_and(|(at, _)| *at <= now)
             || state.indexes().consent_ends.first().is_some_and(|(end, _)| *end <= now),

@@ -108,6 +108,11 @@ const TABLE: &[(&str, Callers)] = &[
     ("/concordat.v1.SubscriptionService/ListSubscriptions", Agency),
     ("/concordat.v1.SubscriptionService/RemoveSubscription", Agency),
     ("/concordat.v1.SubscriptionService/SeekSubscription", Agency),
+    ("/concordat.v1.SuccessionService/ApproveSuccession", Agency),
+    ("/concordat.v1.SuccessionService/DeclineSuccession", StoppingAgency),
+    ("/concordat.v1.SuccessionService/GetSuccession", Agency),
+    ("/concordat.v1.SuccessionService/ListSuccessions", Agency),
+    ("/concordat.v1.SuccessionService/ProposeSuccession", Agency),
     ("/concordat.v1.WordsService/ReadWords", Agency),
     ("/grpc.health.v1.Health/Check", AnyCertificate),
     ("/grpc.health.v1.Health/List", AnyCertificate),
@@ -183,6 +188,7 @@ mod tests {
             include_str!("../../proto/concordat/v1/policy_service.proto"),
             include_str!("../../proto/concordat/v1/recall_service.proto"),
             include_str!("../../proto/concordat/v1/subscription_service.proto"),
+            include_str!("../../proto/concordat/v1/succession_service.proto"),
             include_str!("../../proto/concordat/v1/words_service.proto"),
         ];
         let mut seen = 0;

@@ -285,6 +285,7 @@ fn named(resource: &Resource) -> String {
         Resource::Hold(id) => name::of(id),
         Resource::Emergency(id) => name::of(id),
         Resource::Holder(id) => name::of(id),
+        Resource::Succession(id) => name::of(id),
         Resource::Policy(agency, id) => name::of_owned(agency, id),
         Resource::Subscription(agency, id) => name::of_owned(agency, id),
     }
@@ -357,6 +358,9 @@ const fn kind_name(kind: &command::Kind) -> &'static str {
         Kind::ReadEmergency(_) => "read_emergency",
         Kind::ReviewEmergency(_) => "review_emergency",
         Kind::NoteEmergencyRefused(_) => "note_emergency_refused",
+        Kind::ProposeSuccession(_) => "propose_succession",
+        Kind::ApproveSuccession(_) => "approve_succession",
+        Kind::DeclineSuccession(_) => "decline_succession",
         Kind::OpenWords(_) => "open_words",
     }
 }

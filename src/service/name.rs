@@ -9,7 +9,7 @@ use std::{fmt::Display, str::FromStr};
 use crate::model::{
     id::{
         AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
-        HoldId, HolderId, PolicyId, RecallId, RecordId, SubscriptionId,
+        HoldId, HolderId, PolicyId, RecallId, RecordId, SubscriptionId, SuccessionId,
     },
     violation::Violation,
 };
@@ -46,6 +46,7 @@ collections! {
     Resource ErasureId "erasures";
     Resource HoldId "holds";
     Resource EmergencyId "emergencies";
+    Resource SuccessionId "successions";
     Resource HolderId "holders";
     Owned PolicyId "policies";
     Owned SubscriptionId "subscriptions";

@@ -11,6 +11,7 @@ use crate::{
             case::Task,
             notice::{
                 About, AgreementEvent, CaseEvent, EmergencyEvent, IncidentEvent, RestrictionEvent,
+                SuccessionEvent,
             },
         },
     },
@@ -99,8 +100,29 @@ fn message(state: &State, view: &View<'_>) -> pb::Notice {
         About::ConsentWithdrawn { consent, by } => {
             Shown::Consent(pb::ConsentNotice { consent: name::of(consent), by: agency(state, *by) })
         }
+        About::Succession { succession, old, by, event } => {
+            Shown::Succession(pb::SuccessionNotice {
+                succession: name::of(succession),
+                old: agency(state, *old),
+                by: by.map(|by| agency(state, by)).unwrap_or_default(),
+                ..succeeded(*event)
+            })
+        }
     };
     pb::Notice { number: *number, time: Some(timestamp(notice.at)), about: Some(about) }
+}
+
+fn succeeded(event: SuccessionEvent) -> pb::SuccessionNotice {
+    let (event, decline_reason) = match event {
+        SuccessionEvent::Proposed => (pb::SuccessionEvent::Proposed, 0),
+        SuccessionEvent::Approved => (pb::SuccessionEvent::Approved, 0),
+        SuccessionEvent::Settled => (pb::SuccessionEvent::Settled, 0),
+        SuccessionEvent::Declined(reason) => (pb::SuccessionEvent::Declined, reason),
+        SuccessionEvent::InForce => (pb::SuccessionEvent::InForce, 0),
+        SuccessionEvent::Lapsed => (pb::SuccessionEvent::Lapsed, 0),
+    };
+    let event = i32::from(event);
+    pb::SuccessionNotice { event, decline_reason, ..pb::SuccessionNotice::default() }
 }
 
 fn agency(state: &State, number: AgencyNumber) -> String {

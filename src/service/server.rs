@@ -29,6 +29,7 @@ use crate::{
             ledger_service_server::LedgerServiceServer, notice_service_server::NoticeServiceServer,
             policy_service_server::PolicyServiceServer, recall_service_server::RecallServiceServer,
             subscription_service_server::SubscriptionServiceServer,
+            succession_service_server::SuccessionServiceServer,
             words_service_server::WordsServiceServer,
         },
     },
@@ -52,6 +53,7 @@ use crate::{
         readable::ReadableLayer,
         recall::Recalls,
         subscription::Subscriptions,
+        succession::Successions,
         words::AllWords,
     },
 };
@@ -183,6 +185,7 @@ where
         .add_service(sized!(PolicyServiceServer, Policies::new(node.clone())))
         .add_service(sized!(RecallServiceServer, Recalls::new(node.clone())))
         .add_service(sized!(SubscriptionServiceServer, Subscriptions::new(node.clone())))
+        .add_service(sized!(SuccessionServiceServer, Successions::new(node.clone())))
         .add_service(sized!(WordsServiceServer, AllWords::new(node.clone())));
     drop(tokio::spawn(report(reporter, node.clone())));
     Ok(router)

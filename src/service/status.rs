@@ -48,6 +48,7 @@ pub enum Denied {
 }
 
 /// The gRPC code of a reason. It never changes.
+#[expect(clippy::too_many_lines, reason = "one line for each reason")]
 pub const fn code(reason: Reason) -> Code {
     match reason {
         Reason::InvalidRequest
@@ -115,6 +116,12 @@ pub const fn code(reason: Reason) -> Code {
         | Reason::EmergencyNotAuthorised
         | Reason::EmergencyReviewOverdue
         | Reason::EmergencyActorNotAllowed
+        | Reason::AgencySucceeded
+        | Reason::SuccessionPending
+        | Reason::SuccessionNotValid
+        | Reason::SuccessionUnproven
+        | Reason::SuccessionIncomplete
+        | Reason::SuccessionWrongState
         | Reason::EmergencyWrongState => Code::FailedPrecondition,
     }
 }

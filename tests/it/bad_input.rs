@@ -520,6 +520,31 @@ fn erased(agency: &Agency, theirs: &Holdings) -> Vec<(&'static str, Vec<u8>, &'s
     ]
 }
 
+/// A succession about what is another agency's agreement.
+fn succeeded(agency: &Agency, theirs: &Holdings) -> (&'static str, Vec<u8>, &'static str) {
+    let agreement = theirs.agreement.rsplit('/').next().unwrap().to_owned();
+    let content = ledger::SuccessionContent {
+        old: agency.id.to_string(),
+        kind: i32::from(ledger::SuccessionKind::FunctionMoved),
+        instrument: i32::from(ledger::SuccessionInstrument::Act),
+        shares: vec![ledger::SuccessionShare {
+            agreement,
+            version: 1,
+            content_hash: vec![1; 32].into(),
+            successor: agency.id.to_string(),
+        }],
+        ..ledger::SuccessionContent::default()
+    };
+    let propose = pb::ProposeSuccessionRequest {
+        context: context(),
+        request_id: agency.request(),
+        propose: Some(ledger::ProposeSuccession { content: Some(content) }),
+        evidence: None,
+        validate_only: false,
+    };
+    ("SuccessionService/ProposeSuccession", propose.encode_to_vec(), "NOT_AVAILABLE")
+}
+
 #[tokio::test]
 async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
     let exchange = Exchange::start().await;
@@ -531,7 +556,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
         let others = cast.iter().enumerate().filter(|(other, _)| other / 2 != place / 2);
         for (_, (_, theirs)) in others {
             let asked = foreign(agency, theirs).into_iter().chain(taken_back(agency, theirs));
-            let asked = asked.chain(erased(agency, theirs));
+            let asked = asked.chain(erased(agency, theirs)).chain([succeeded(agency, theirs)]);
             for (path, message, expected) in asked {
                 let about = format!("{} asks {path}", agency.id);
                 let path = format!("/concordat.v1.{path}");
@@ -542,7 +567,7 @@ async fn what_belongs_to_one_agency_is_nothing_to_any_other() {
             }
         }
     }
-    assert_eq!((digest(&exchange).await, tried), (before, 8 * 22));
+    assert_eq!((digest(&exchange).await, tried), (before, 8 * 23));
     // Inside a pair, too, a cursor is its subscription's alone.
     let [(publisher, _), (_, received), ..] = cast.as_slice() else { unreachable!("four") };
     let (path, message, expected) = foreign(publisher, received).remove(0);

@@ -26,6 +26,7 @@ use concordat::{
 
 use crate::{
     machine::emergency::{emergency_flow, opening},
+    machine::succession,
     machine::world::{
         By, DAY_MS, LEAVER_FORM, World, alias_of, client, consent_of, consented_flow, digest, flow,
         owned, suspension,
@@ -91,6 +92,7 @@ fn written() -> World {
     emergencies(&mut world);
     erasures(&mut world, (alias.as_bytes(), &replaced));
     words_of_a_case(&mut world);
+    successions(&mut world);
     world
 }
 
@@ -104,6 +106,37 @@ fn words_of_a_case(world: &mut World) {
         reason: i32::from(pb::ReadReason::SubjectRequest),
     };
     assert_eq!(world.apply("council", Kind::OpenWords(open)), Ok(Receipt::DONE));
+}
+
+/// The health board goes over into SDS on a date; a moved function is declined.
+fn successions(world: &mut World) {
+    let content = world
+        .content(&["council", "sds", "health"], vec![flow("duty", "council", &["sds", "health"])]);
+    world.activate("boards", content);
+    let shares = [("boards", "sds"), ("ward", "sds")];
+    let body = ("health", pb::SuccessionKind::Merger);
+    let content = pb::SuccessionContent {
+        effective_at_ms: world.now_ms() + DAY_MS,
+        ..succession::settles(world, body, &shares)
+    };
+    let merged = succession::propose(world, "health", content).unwrap();
+    let unknown = (merged.0, concordat::model::digest::Digest::from_bytes([9; 32]));
+    let _differs = succession::approve(world, "sds", unknown);
+    succession::approve_all(world, merged);
+    world.wait(2 * DAY_MS);
+    for kind in [Kind::Tick(pb::Tick {}), Kind::ContinueSweep(pb::ContinueSweep {})] {
+        let _outcome = world.apply(By::Node, kind);
+    }
+    let content = world.content(&["council", "college"], vec![flow("on", "council", &["college"])]);
+    world.activate("moving", content);
+    let moved = ("college", pb::SuccessionKind::FunctionMoved);
+    let content = succession::settles(world, moved, &[("moving", "charity")]);
+    let moved = succession::propose(world, "college", content).unwrap();
+    let decline = pb::DeclineSuccession {
+        succession: moved.0.as_bytes().to_vec().into(),
+        reason: i32::from(pb::SuccessionDeclineReason::NewAgreementWanted),
+    };
+    let _declined = world.apply("council", Kind::DeclineSuccession(decline));
 }
 
 /// A person objects and asks what is held, and an incident runs its course.
@@ -510,6 +543,9 @@ fn words(outcome: &Outcome) -> String {
         Ok(Receipt::Answer(Remembered::Erasure(erasure))) => format!("erasure {erasure}"),
         Ok(Receipt::Answer(Remembered::Hold(hold))) => format!("hold {hold}"),
         Ok(Receipt::Answer(Remembered::Emergency(id))) => format!("emergency {id}"),
+        Ok(Receipt::Answer(Remembered::Succession { succession, content_hash })) => {
+            format!("succession {succession} {}", hex(content_hash.as_bytes()))
+        }
         Ok(Receipt::Published { record, client, version }) => {
             format!("published {record} {client} {version}")
         }

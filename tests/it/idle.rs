@@ -182,6 +182,63 @@ async fn the_end_of_an_agreement_on_an_idle_exchange_asks_back_within_one_tick()
     assert_eq!(state.digest(), exchange.node.read(State::digest));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_date_of_a_succession_takes_the_place_on_an_idle_exchange_within_one_tick() {
+    let exchange = Exchange::start().await;
+    let council = exchange.agency("alder-council", AgencyKind::Council).await;
+    let college = exchange.agency("birch-college", AgencyKind::College).await;
+    let successor = exchange.agency("cedar-college", AgencyKind::College).await;
+    let flows = vec![by_consent("consented", &council, &[&college])];
+    exchange.agree("leavers", &[&council, &college], flows).await;
+    let agreement: AgreementId = "leavers".parse().unwrap();
+    let version = |state: &State| state.tables().agreements.get(&agreement).unwrap().version;
+    let content_hash = exchange.node.read(|state| {
+        let row = state.tables().agreements.get(&agreement).unwrap();
+        row.content_hash.as_bytes().to_vec()
+    });
+    let content = pb::SuccessionContent {
+        old: college.id.to_string(),
+        kind: i32::from(pb::SuccessionKind::Merger),
+        instrument: i32::from(pb::SuccessionInstrument::Order),
+        shares: vec![pb::SuccessionShare {
+            agreement: agreement.to_string(),
+            version: 1,
+            content_hash: content_hash.into(),
+            successor: successor.id.to_string(),
+        }],
+        effective_at_ms: NOW.plus(10 * DAY_MS).millis(),
+        carries_caseload: false,
+    };
+    let propose = pb::ProposeSuccession { content: Some(content) };
+    let proposed = college.submit(Kind::ProposeSuccession(propose)).await;
+    let Ok(Receipt::Answer(Remembered::Succession { succession, content_hash })) = proposed else {
+        unreachable!("not proposed: {proposed:?}");
+    };
+    for party in [&council, &college, &successor] {
+        let approve = pb::ApproveSuccession {
+            succession: succession.as_bytes().to_vec().into(),
+            content_hash: content_hash.as_bytes().to_vec().into(),
+            approver_role: i32::from(pb::ApproverRole::Director),
+            approver_authority: i32::from(pb::ApproverAuthority::Resolution),
+        };
+        party.submit(Kind::ApproveSuccession(approve)).await.unwrap();
+    }
+    exchange.at_rest().await;
+    let (from, before) = exchange.node.read(|state| (state.chain().next, version(state)));
+    assert_eq!(before, 1);
+    exchange.clock.advance(10 * DAY_MS);
+    let took_effect = async {
+        while exchange.node.read(version) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, took_effect).await.unwrap();
+    exchange.at_rest().await;
+    let (state, ticks) = replayed(&exchange, from).await;
+    assert_eq!((ticks, version(&state)), (1, 2));
+    assert_eq!(state.digest(), exchange.node.read(State::digest));
+}
+
 /// A client of an agency's own.
 async fn known(agency: &Agency, local_id: &str) -> AliasId {
     let identifiers = pb::Identifiers { local_id: local_id.to_owned(), ..Default::default() };

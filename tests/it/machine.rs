@@ -21,4 +21,6 @@ mod policy_survey;
 pub(crate) mod recall;
 mod recall_ended;
 mod recall_first;
+pub(crate) mod succession;
+mod succession_sharing;
 pub(crate) mod world;

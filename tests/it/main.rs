@@ -42,6 +42,7 @@ mod service_explain;
 mod service_ledger;
 mod service_person;
 mod service_recall;
+mod service_succession;
 mod service_words;
 mod simulation;
 mod store_rows;

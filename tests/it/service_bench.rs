@@ -44,6 +44,7 @@ use concordat::{
             ledger_service_client::LedgerServiceClient, notice_service_client::NoticeServiceClient,
             policy_service_client::PolicyServiceClient, request_context::Actor,
             subscription_service_client::SubscriptionServiceClient,
+            succession_service_client::SuccessionServiceClient,
         },
     },
     record::registry::Registry,
@@ -255,6 +256,7 @@ clients! {
     notices: NoticeServiceClient;
     policies: PolicyServiceClient;
     subscriptions: SubscriptionServiceClient;
+    successions: SuccessionServiceClient;
 }
 
 impl Party {

@@ -18,6 +18,7 @@ mod calls;
 mod cases;
 mod consents;
 mod emergencies;
+mod successions;
 mod worlds;
 
 use calls::{Call, Pool};

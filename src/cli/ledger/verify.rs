@@ -153,7 +153,8 @@ impl Reading {
             | Kind::Case(_)
             | Kind::Erasure(_)
             | Kind::Emergency(_)
-            | Kind::Words(_) => None,
+            | Kind::Words(_)
+            | Kind::Succession(_) => None,
         });
         let attests = matches!(exchange, Some(ExchangeCommand::Attest { .. }));
         if let Some(ExchangeCommand::Genesis { ledger, checkpoint_key, .. }) = exchange

@@ -57,7 +57,7 @@ pub struct Reported<'a> {
 /// One case of the viewer's.
 pub fn one(state: &State, viewer: Viewer, id: CaseId) -> Option<View<'_>> {
     let viewer = viewer.agency()?;
-    let case = state.case(id).filter(|case| case.controller == viewer)?;
+    let case = state.case(id).filter(|case| state.answers_for(viewer, case.controller))?;
     Some(View { id, case })
 }
 

@@ -10,6 +10,7 @@ use crate::{
             agency::AgencyNumber,
             agreement::Status,
             client::{AliasKind, Case},
+            succession::in_order,
         },
     },
     model::{
@@ -41,8 +42,8 @@ pub fn one<'a>(
     let own = viewer.agency()?;
     let claimant = state.agency_number(claimant)?;
     let case = state.tables().caseload.get(&(claimant, state.own_client(own, client)?))?;
-    let seen = claimant == own
-        || case.confirmed_by == Some(own)
+    let seen = state.answers_for(own, claimant)
+        || case.confirmed_by.is_some_and(|by| state.answers_for(own, by))
         || claimants(state, own, now).contains(&claimant);
     if seen { view(state, client, (claimant, case)) } else { None }
 }
@@ -55,10 +56,10 @@ pub fn own(
     rows_max: usize,
 ) -> Page<AliasId, View<'_>> {
     let rows = viewer.agency().into_iter().flat_map(|own| {
-        aliases(state, own, after).filter_map(move |alias| {
-            let client = state.own_client(own, alias)?;
-            let case = state.tables().caseload.get(&(own, client))?;
-            Some((alias, view(state, alias, (own, case))?))
+        let names = state.bodies(own).map(|body| aliases(state, body, after));
+        in_order(names.collect()).filter_map(move |alias| {
+            let claim = state.claim_of(own, state.own_client(own, alias)?)?;
+            Some((alias, view(state, alias, claim)?))
         })
     });
     Page::of(rows, rows_max)
@@ -74,7 +75,8 @@ pub fn awaiting(
 ) -> Page<Position, View<'_>> {
     let Some(own) = viewer.agency() else { return Page { rows: Vec::new(), next: None } };
     let claimants = claimants(state, own, now);
-    let mut claims: Vec<(Position, View<'_>)> = aliases(state, own, None)
+    let names = state.bodies(own).map(|body| aliases(state, body, None));
+    let mut claims: Vec<(Position, View<'_>)> = in_order(names.collect())
         .flat_map(|alias| claimants.iter().map(move |claimant| (alias, *claimant)))
         .filter_map(|(alias, claimant)| {
             let client = state.own_client(own, alias)?;

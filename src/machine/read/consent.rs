@@ -138,7 +138,8 @@ pub fn notices(
 /// One person whom the viewer recorded.
 pub fn holder(state: &State, viewer: Viewer, id: HolderId) -> Option<HolderView<'_>> {
     let viewer = viewer.agency()?;
-    let holder = state.tables().holders.get(&id).filter(|row| row.recorder == viewer)?;
+    let holder = state.tables().holders.get(&id);
+    let holder = holder.filter(|row| state.answers_for(viewer, row.recorder))?;
     let client = state.alias(viewer, holder.client, AliasKind::Own)?;
     Some(HolderView { id, holder, client })
 }
@@ -151,7 +152,8 @@ pub fn holders(state: &State, viewer: Viewer, client: AliasId) -> Vec<HolderView
     else {
         return Vec::new();
     };
-    let own = state.holders_of(known).filter(|(_, holder)| holder.recorder == viewer);
+    let own =
+        state.holders_of(known).filter(|(_, holder)| state.answers_for(viewer, holder.recorder));
     own.map(|(id, holder)| HolderView { id, holder, client }).collect()
 }
 
@@ -191,8 +193,8 @@ pub fn list(
 /// Whether the viewer recorded it, or it is a refusal in a client's name about the viewer's own records.
 fn visible(state: &State, viewer: AgencyNumber, consent: &Consent) -> bool {
     let in_the_name = !consent.given && consent.act.grantor != i32::from(pb::Grantor::Self_);
-    let owned = consent.publisher == viewer && state.knows(viewer, consent.client);
-    consent.recorder == viewer || (in_the_name && owned)
+    let owned = state.answers_for(viewer, consent.publisher) && state.knows(viewer, consent.client);
+    state.answers_for(viewer, consent.recorder) || (in_the_name && owned)
 }
 
 fn view<'a>(
@@ -226,11 +228,16 @@ fn view<'a>(
                 Some((id_of(&withdrawal.by)?, recipients, withdrawal))
             })
             .collect(),
-        stands: stands(state, viewer, consent, now),
+        stands: stands(state, viewer, (id, consent), now),
     })
 }
 
-fn stands(state: &State, viewer: AgencyNumber, consent: &Consent, now: UnixMillis) -> Stands {
+fn stands(
+    state: &State,
+    viewer: AgencyNumber,
+    (id, consent): (ConsentId, &Consent),
+    now: UnixMillis,
+) -> Stands {
     let over = |end: UnixMillis| end <= now;
     let left = |recipient: &&AgencyNumber| consent.withdrawn(**recipient, consent.groups).is_none();
     if consent.set_aside() {
@@ -246,7 +253,7 @@ fn stands(state: &State, viewer: AgencyNumber, consent: &Consent, now: UnixMilli
         return Stands::Expired;
     }
     // Told to the owner of the records alone: it decides, and may know what was said about them.
-    if consent.publisher == viewer && word::contested(state, consent) {
+    if state.answers_for(viewer, consent.publisher) && word::contested(state, consent) {
         return Stands::Contested;
     }
     let replaced = consent.recipients.iter().filter(left).all(|recipient| {
@@ -255,7 +262,33 @@ fn stands(state: &State, viewer: AgencyNumber, consent: &Consent, now: UnixMilli
     if replaced {
         return Stands::Superseded;
     }
-    if consent.review.is_some_and(|(at, _)| over(at)) { Stands::InReview } else { Stands::InForce }
+    if consent.review.is_some_and(|(at, _)| over(at)) {
+        return Stands::InReview;
+    }
+    if !consent.given || !names_succeeded(state, consent) {
+        return Stands::InForce;
+    }
+    let mut later = state.consents_of(consent.client).map(|(_, later)| later);
+    let renewed = later.any(|later| later.renews == Some(id));
+    if renewed { Stands::Superseded } else { Stands::InReview }
+}
+
+/// Whether a consent names somebody whose place in a flow that waits for it is another's by now.
+fn names_succeeded(state: &State, consent: &Consent) -> bool {
+    let left =
+        consent.recipients.iter().filter(|to| consent.withdrawn(**to, consent.groups).is_none());
+    left.chain([&consent.publisher]).any(|body| {
+        let mut places = state.places_left(*body);
+        places.any(|(agreement, at)| {
+            let row = state.tables().agreements.get(agreement);
+            row.into_iter().flat_map(|row| &row.flows).any(|flow| {
+                let ends = flow.publisher == at || flow.recipients.contains(&at);
+                let waits = flow.record_type == consent.record_type && flow.gate == consent.gate;
+                // Who has come back to its place is named by it.
+                ends && waits && *body != at
+            })
+        })
+    })
 }
 
 /// The groups about which something was said later for one recipient, as far as the viewer may know.
@@ -273,7 +306,9 @@ fn later_words(
                 && later.record_type == consent.record_type
                 && later.recipients.contains(&recipient)
                 && (!later.given || !consent.given || later.gate == consent.gate)
-                && (later.recorder == viewer || later.publisher == viewer)
+                && [later.recorder, later.publisher]
+                    .into_iter()
+                    .any(|body| state.answers_for(viewer, body))
         })
         .fold(Groups::NONE, |groups, (_, later)| groups.with(later.groups))
 }

@@ -55,8 +55,9 @@ pub fn of_client<'a>(
 ) -> Option<Page<Key, View<'a>>> {
     let viewer = viewer.agency()?;
     let client = state.own_client(viewer, client)?;
-    let own =
-        move |first: &RecordId| state.record(*first).is_some_and(|row| row.publisher == viewer);
+    let own = move |first: &RecordId| {
+        state.record(*first).is_some_and(|row| state.answers_for(viewer, row.publisher))
+    };
     let rows = state
         .records_of(client)
         .filter(own)

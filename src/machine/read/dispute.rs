@@ -34,7 +34,8 @@ pub struct View<'a> {
 pub fn one(state: &State, viewer: Viewer, id: DisputeId) -> Option<View<'_>> {
     let viewer = viewer.agency()?;
     let dispute = state.dispute(id)?;
-    let seen = dispute.recipient == viewer || dispute.publisher == viewer;
+    let ends = [dispute.recipient, dispute.publisher];
+    let seen = ends.into_iter().any(|end| state.answers_for(viewer, end));
     seen.then(|| view(state, viewer, (id, dispute))).flatten()
 }
 

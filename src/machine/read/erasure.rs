@@ -52,7 +52,7 @@ pub type HoldKey = (Position, HoldId);
 /// One erasure of the viewer's.
 pub fn one(state: &State, viewer: Viewer, id: ErasureId) -> Option<View<'_>> {
     let viewer = viewer.agency()?;
-    let erasure = state.erasure(id).filter(|erasure| erasure.agency == viewer)?;
+    let erasure = state.erasure(id).filter(|erasure| state.answers_for(viewer, erasure.agency))?;
     let client = match erasure.subject {
         Subject::Client(client) => state.alias(viewer, client, AliasKind::Own),
         Subject::Record(_) | Subject::Overdue(_) => None,
@@ -86,7 +86,8 @@ pub fn list(
 /// One hold of the viewer's.
 pub fn hold(state: &State, viewer: Viewer, id: HoldId) -> Option<HoldView<'_>> {
     let viewer = viewer.agency()?;
-    let hold = state.tables().holds.get(&id).filter(|hold| hold.agency == viewer)?;
+    let hold =
+        state.tables().holds.get(&id).filter(|hold| state.answers_for(viewer, hold.agency))?;
     Some(HoldView { id, hold, client: state.alias(viewer, hold.client, AliasKind::Own)? })
 }
 

@@ -17,6 +17,7 @@ use crate::{
             recall::RecallCommand,
             record::RecordCommand,
             subscription::SubscriptionCommand,
+            succession::SuccessionCommand,
             words::OpenWords,
         },
         read::Viewer,
@@ -25,7 +26,7 @@ use crate::{
     },
     model::id::{
         AgencyId, AgreementId, AliasId, CaseId, ConsentId, DisputeId, EmergencyId, ErasureId,
-        HoldId, HolderId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId,
+        HoldId, HolderId, PolicyId, RecallId, RecordId, RequestId, SubscriptionId, SuccessionId,
     },
 };
 
@@ -56,6 +57,8 @@ pub enum Resource {
     Emergency(EmergencyId),
     /// A person who speaks for a client, or must not.
     Holder(HolderId),
+    /// A succession.
+    Succession(SuccessionId),
     /// A policy of an agency's.
     Policy(AgencyId, PolicyId),
     /// A subscription of an agency's.
@@ -147,8 +150,25 @@ pub fn resources(state: &State, command: &Command) -> Vec<Resource> {
             EmergencyCommand::Authorise { .. } | EmergencyCommand::NoteRefused { .. } => Vec::new(),
         },
         Kind::Words(OpenWords { matter, .. }) => vec![of_matter(*matter)],
+        Kind::Succession(kind) => of_succession(state, (own, command.request_id), kind),
         Kind::Exchange(_) => Vec::new(),
     }
+}
+
+fn of_succession(
+    state: &State,
+    (own, request): (&AgencyId, RequestId),
+    command: &SuccessionCommand,
+) -> Vec<Resource> {
+    let id = match command {
+        SuccessionCommand::Propose { .. } => {
+            let asked = (own.as_str(), request);
+            SuccessionId::derived(&derived_from("concordat.succession.v1", state, asked))
+        }
+        SuccessionCommand::Approve { succession, .. }
+        | SuccessionCommand::Decline { succession, .. } => *succession,
+    };
+    vec![Resource::Succession(id)]
 }
 
 fn of_case(
@@ -228,7 +248,8 @@ fn of_operator(kind: &Kind) -> Vec<Resource> {
         | Kind::Case(_)
         | Kind::Erasure(_)
         | Kind::Emergency(_)
-        | Kind::Words(_) => return Vec::new(),
+        | Kind::Words(_)
+        | Kind::Succession(_) => return Vec::new(),
     };
     vec![Resource::Agency(agency.clone())]
 }

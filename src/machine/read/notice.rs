@@ -50,7 +50,8 @@ fn view<'a>(
         | About::ConsentWithdrawn { .. }
         | About::Case { .. }
         | About::Incident { .. }
-        | About::Restriction { .. } => (None, None),
+        | About::Restriction { .. }
+        | About::Succession { .. } => (None, None),
     };
     let client = client.and_then(|client| shown_client(state, viewer, client));
     View { number, notice, client, reading }

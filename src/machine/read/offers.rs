@@ -111,7 +111,8 @@ pub fn grants_to_open(
     (purpose, unattended): (pb::Purpose, bool),
     now: UnixMillis,
 ) -> Vec<pb::Grant> {
-    let Some(row) = state.record(record).filter(|row| row.publisher != reader) else {
+    let Some(row) = state.record(record).filter(|row| !state.answers_for(reader, row.publisher))
+    else {
         return Vec::new();
     };
     let question = Question::about(row, reader, i32::from(purpose), now);

@@ -25,7 +25,8 @@ pub fn one<'a>(
     viewer: Viewer,
     (owner, id): (&AgencyId, &PolicyId),
 ) -> Option<View<'a>> {
-    let number = viewer.agency().filter(|own| state.agency_number(owner) == Some(*own))?;
+    let number = state.agency_number(owner)?;
+    let _own = viewer.agency().filter(|viewer| state.answers_for(*viewer, number))?;
     all(state, number).find(|view| view.id == id)
 }
 
@@ -36,8 +37,10 @@ pub fn list<'a>(
     after: Option<&PolicyId>,
     rows_max: usize,
 ) -> Page<PolicyId, View<'a>> {
-    let own = viewer.agency().into_iter().flat_map(|number| all(state, number));
-    let rest = own.filter(|view| after.is_none_or(|after| after < view.id));
+    let bodies = viewer.agency().into_iter().flat_map(|number| state.bodies(number));
+    let mut own: Vec<_> = bodies.flat_map(|number| all(state, number)).collect();
+    own.sort_by_key(|view| view.id);
+    let rest = own.into_iter().filter(|view| after.is_none_or(|after| after < view.id));
     Page::of(rest.map(|view| (view.id.clone(), view)), rows_max)
 }
 

@@ -46,7 +46,8 @@ pub type Key = (Position, RecallId);
 pub fn one(state: &State, viewer: Viewer, id: RecallId) -> Option<View<'_>> {
     let viewer = viewer.agency()?;
     let recall = state.recall(id)?;
-    let seen = recall.recipient == viewer || recall.publisher == viewer;
+    let ends = [recall.recipient, recall.publisher];
+    let seen = ends.into_iter().any(|end| state.answers_for(viewer, end));
     seen.then(|| view(state, viewer, id, recall)).flatten()
 }
 
@@ -60,7 +61,8 @@ pub fn inbox(
     let Some(viewer) = viewer.agency() else { return Page { rows: Vec::new(), next: None } };
     let indexes = state.indexes();
     let index = if answered_too { &indexes.recalls_to } else { &indexes.recalls_open };
-    let rows = keys(index, viewer, after)
+    let rows = state
+        .recalls_in(index, viewer, after)
         .filter_map(|key| Some((key, view(state, viewer, key.1, state.recall(key.1)?)?)));
     Page::of(rows, rows_max)
 }
@@ -73,7 +75,8 @@ pub fn issued(
     (after, rows_max): (Option<Key>, usize),
 ) -> Page<Key, View<'_>> {
     let Some(viewer) = viewer.agency() else { return Page { rows: Vec::new(), next: None } };
-    let rows = keys(&state.indexes().recalls_issued, viewer, after).filter_map(|key| {
+    let issued = state.recalls_in(&state.indexes().recalls_issued, viewer, after);
+    let rows = issued.filter_map(|key| {
         let recall = state.recall(key.1)?;
         let wanted = first.is_none_or(|first| recall.first == first)
             && (answered_too || recall.answer.is_none());
@@ -89,7 +92,7 @@ pub fn own_record(
     record: RecordId,
 ) -> Option<(RecordId, RecordId, &RecordRow)> {
     let viewer = viewer.agency()?;
-    let row = state.record(record).filter(|row| row.publisher == viewer)?;
+    let row = state.record(record).filter(|row| state.answers_for(viewer, row.publisher))?;
     let (latest, latest_row) = state.latest(row.first)?;
     Some((row.first, latest, latest_row))
 }
@@ -165,19 +168,6 @@ fn ground_code(code: i32) -> String {
             format!(" {}", ground.as_str_name().trim_start_matches("RETENTION_GROUND_"))
         }
     }
-}
-
-fn keys(
-    index: &std::collections::BTreeSet<(AgencyNumber, Position, RecallId)>,
-    agency: AgencyNumber,
-    after: Option<Key>,
-) -> impl Iterator<Item = Key> {
-    let from = match after {
-        Some((position, id)) => std::ops::Bound::Excluded((agency, position, id)),
-        None => std::ops::Bound::Included((agency, Position::FIRST, RecallId::from_bytes([0; 16]))),
-    };
-    let last = (agency, Position::new(u64::MAX), RecallId::from_bytes([u8::MAX; 16]));
-    index.range((from, std::ops::Bound::Included(last))).map(|(_, position, id)| (*position, *id))
 }
 
 fn view<'a>(

@@ -132,7 +132,7 @@ fn parked_view<'a>(
     let record = state.record(received.record)?;
     let (seen, shown) = match side {
         Side::At(_) => (subscription.agency == viewer, Some(&subscription.id)),
-        Side::Published => (record.publisher == viewer, None),
+        Side::Published => (state.answers_for(viewer, record.publisher), None),
     };
     let view = ParkedView {
         record: received.record,

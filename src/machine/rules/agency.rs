@@ -92,6 +92,9 @@ pub(in crate::machine) fn decide(
             if !agency.suspended {
                 return Err(Refusal::AgencyState);
             }
+            if state.heir(number) != number {
+                return Err(Refusal::AgencySucceeded);
+            }
             Ok(Change::Widen(number, Agency { suspended: false, ..agency.clone() }))
         }
     }

@@ -47,6 +47,7 @@ mod activation;
 mod content;
 mod course;
 mod lawful;
+pub(in crate::machine) mod place;
 mod terms;
 
 pub(in crate::machine) use activation::in_force_now;
@@ -306,6 +307,9 @@ fn draft(
     if !state.agency(caller).is_some_and(|agency| content::names(wanted, &agency.id)) {
         return Err(Refusal::NotAParty);
     }
+    if state.indexes.successions.open.contains_key(id) {
+        return Err(Refusal::SuccessionPending);
+    }
     let latest = state.latest_version(id);
     let version = match latest.map(|row| (status(row, now), row.version)) {
         None => 1,
@@ -376,12 +380,23 @@ fn drafted(
     id: &AgreementId,
     (version, wanted): (u32, &Content),
 ) -> Result<Agreement, Refusal> {
+    let parties = content::party_keys(state, wanted)?;
+    let origin = (context.agency()?, context.position, context.now);
+    written(state, (id, version, wanted), (parties, origin))
+}
+
+/// The row of a version that nobody has approved yet.
+fn written(
+    state: &State,
+    (id, version, wanted): (&AgreementId, u32, &Content),
+    (parties, origin): (BTreeMap<AgencyNumber, Digest>, (AgencyNumber, Position, UnixMillis)),
+) -> Result<Agreement, Refusal> {
     Ok(Agreement {
         version,
         status: Status::Draft,
         content_hash: wanted.hash(state.ledger(), id, version),
         content: wanted.encoded.clone(),
-        parties: content::party_keys(state, wanted)?,
+        parties,
         purpose: i32::from(wanted.purpose),
         flows: content::stored_flows(state, wanted)?,
         expires_at: wanted.expires_at,
@@ -401,9 +416,9 @@ fn drafted(
         declined_for: 0,
         suspended_by: BTreeSet::new(),
         activated: Position::FIRST,
-        drafter: context.agency()?,
-        drafted: context.position,
-        drafted_at: context.now,
+        drafter: origin.0,
+        drafted: origin.1,
+        drafted_at: origin.2,
         proposed_at: None,
         decided_at: BTreeMap::new(),
         activated_at: None,

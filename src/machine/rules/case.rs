@@ -110,7 +110,10 @@ pub(in crate::machine) fn perform(
 
 /// A case that the caller answers for.
 fn of(state: &State, caller: AgencyNumber, id: CaseId) -> Result<&CaseRow, Refusal> {
-    state.case(id).filter(|row| row.controller == caller).ok_or(Refusal::NotAvailable)
+    state
+        .case(id)
+        .filter(|row| state.answers_for(caller, row.controller))
+        .ok_or(Refusal::NotAvailable)
 }
 
 /// Why a case keeps a client's records from a flow, if one does: of the publisher's, or of the recipient's. Each is asked
@@ -124,7 +127,7 @@ pub(in crate::machine) fn restriction(
     let (client, recipient) = (question.client, question.recipient);
     let stops = |row: &CaseRow| row.restricts(agreement, flow);
     let own = |row: &CaseRow| row.client.is_some_and(|client| client.own);
-    let mut of_publisher = state.restricting(client, question.publisher);
+    let mut of_publisher = state.restricting(client, state.heir(question.publisher));
     if of_publisher.any(|(_, row)| own(row) && stops(row)) {
         return Some(Reason::Restricted);
     }

@@ -68,7 +68,8 @@ pub(in crate::machine) fn decide(
         }
         ClientCommand::EndCaseload { client, agency } => {
             let (claimant, client, case) = claim(state, caller, *client, agency)?;
-            if caller == claimant || case.confirmed_by == Some(caller) {
+            let confirmed = case.confirmed_by.is_some_and(|by| state.answers_for(caller, by));
+            if state.answers_for(caller, claimant) || confirmed {
                 Ok(Change::End(claimant, client))
             } else {
                 Err(Refusal::NotAvailable)

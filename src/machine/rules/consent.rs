@@ -289,18 +289,21 @@ fn record(
     };
     if let Some(before) = renews {
         let before = state.tables.consents.get(&before);
-        let _renewed = before.filter(|old| renewable(old, &row)).ok_or(Refusal::ConsentUnknown)?;
+        let _renewed =
+            before.filter(|old| renewable(state, old, &row)).ok_or(Refusal::ConsentUnknown)?;
     }
     let id = ConsentId::derived(&derived("concordat.consent.v1", state, context));
     Ok(Change::Record(id, Box::new(row)))
 }
 
-/// Whether one consent may take the place of another: the same agency recorded it, about the same client and records.
-fn renewable(old: &Consent, new: &Consent) -> bool {
+/// Whether one consent may take the place of another: the same agency recorded it, about the same client and records, or
+/// the one that took its place there.
+fn renewable(state: &State, old: &Consent, new: &Consent) -> bool {
+    let same = |before, by| before == by || state.took_place(by, before);
     old.given
-        && old.recorder == new.recorder
+        && same(old.recorder, new.recorder)
         && old.client == new.client
-        && old.publisher == new.publisher
+        && same(old.publisher, new.publisher)
         && old.record_type == new.record_type
         && old.gate == new.gate
 }
@@ -333,7 +336,8 @@ fn withdraw(
 ) -> Result<Consent, Refusal> {
     let caller = context.agency()?;
     let row = state.tables.consents.get(&id).ok_or(Refusal::ConsentUnknown)?;
-    let named = [row.recorder, row.publisher].contains(&caller) || row.recipients.contains(&caller);
+    let mut named = [row.recorder, row.publisher].into_iter().chain(row.recipients.iter().copied());
+    let named = named.any(|body| state.answers_for(caller, body));
     if !named || !row.given {
         return Err(Refusal::ConsentUnknown);
     }

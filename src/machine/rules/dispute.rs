@@ -44,7 +44,8 @@ pub(in crate::machine) fn decide(
             Ok(Change::Open(id, Box::new(row)))
         }
         DisputeCommand::Answer { dispute, answer, keep_reason } => {
-            let row = state.dispute(*dispute).filter(|row| row.publisher == caller);
+            let row = state.dispute(*dispute);
+            let row = row.filter(|row| state.answers_for(caller, row.publisher));
             let row = row.ok_or(Refusal::NotAvailable)?;
             let unproven = *answer == DisputeAnswer::Corrected && !put_right(state, row);
             if row.answer.is_some() || unproven {

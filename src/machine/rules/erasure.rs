@@ -77,7 +77,8 @@ pub(in crate::machine) fn decide(
         ErasureCommand::PlaceHold { scope, ground } => place_hold(state, context, *scope, *ground),
         ErasureCommand::LiftHold { hold: id } => {
             let agency = context.agency()?;
-            let hold = state.tables.holds.get(id).filter(|hold| hold.agency == agency);
+            let hold =
+                state.tables.holds.get(id).filter(|hold| state.answers_for(agency, hold.agency));
             let hold = hold.ok_or(Refusal::NotAvailable)?;
             if hold.lifted_at.is_some() {
                 return Err(Refusal::HoldState);
@@ -181,13 +182,14 @@ fn erase(
     let (subject, records) = if let Some(first) = record {
         (Subject::Record(first), BTreeSet::from([first]))
     } else {
-        let own =
-            |first: &RecordId| state.record(*first).is_some_and(|row| row.publisher == agency);
+        let own = |first: &RecordId| {
+            state.record(*first).is_some_and(|row| state.answers_for(agency, row.publisher))
+        };
         (Subject::Client(client), state.records_of(client).filter(own).collect())
     };
     let class = i32::from(DisposalClass::Evidence);
-    let known = !identities_of(state, agency, client).is_empty()
-        || state.key_for(Some(client), Some(agency), class).is_some();
+    let words = |body| state.key_for(Some(client), Some(body), class).is_some();
+    let known = !identities_of(state, agency, client).is_empty() || state.bodies(agency).any(words);
     if records.is_empty() && !known {
         return Err(Refusal::NotAvailable);
     }
@@ -252,7 +254,7 @@ fn covered(
             Ok((client, None))
         }
         Scope::Record(record) => {
-            let row = state.record(record).filter(|row| row.publisher == agency);
+            let row = state.record(record).filter(|row| state.answers_for(agency, row.publisher));
             let row = row.filter(|row| state.erased(row.first).is_none());
             let row = row.ok_or(Refusal::NotAvailable)?;
             Ok((row.client, Some(row.first)))
@@ -268,7 +270,7 @@ fn identities_of(
 ) -> Vec<(ClientId, Position)> {
     let range = (client, Position::FIRST)..=(client, Position::new(u64::MAX));
     let rows = state.tables.identities.range(range);
-    rows.filter(|(_, by)| **by == agency).map(|(key, _)| *key).collect()
+    rows.filter(|(_, by)| state.answers_for(agency, **by)).map(|(key, _)| *key).collect()
 }
 
 fn take_away(state: &mut State, context: &Context, plan: Plan, effects: &mut Vec<Effect>) {
@@ -348,16 +350,20 @@ fn keys_of(
     (clients, gone): (&BTreeSet<ClientId>, &BTreeSet<ClientId>),
     records: &BTreeSet<RecordId>,
 ) -> Vec<KeyId> {
-    let key_of =
-        |client, class: DisposalClass| state.key_for(Some(client), Some(agency), i32::from(class));
     let mut keys = Vec::new();
-    for client in gone {
-        let classes = [DisposalClass::Identity, DisposalClass::Evidence];
-        keys.extend(classes.into_iter().filter_map(|class| key_of(*client, class)));
-    }
-    for client in clients.union(gone) {
-        let kept = left::records(state, (agency, *client), records);
-        keys.extend(key_of(*client, DisposalClass::Record).filter(|_| !kept));
+    // What a body had published that went over into the agency is sealed under keys of that body's.
+    for body in state.bodies(agency) {
+        let key_of = |client, class: DisposalClass| {
+            state.key_for(Some(client), Some(body), i32::from(class))
+        };
+        for client in gone {
+            let classes = [DisposalClass::Identity, DisposalClass::Evidence];
+            keys.extend(classes.into_iter().filter_map(|class| key_of(*client, class)));
+        }
+        for client in clients.union(gone) {
+            let kept = left::records(state, (body, *client), records);
+            keys.extend(key_of(*client, DisposalClass::Record).filter(|_| !kept));
+        }
     }
     keys
 }

@@ -50,11 +50,12 @@ pub(in crate::machine) fn decide(
             Ok(Change::Put(owner, policy.clone(), row))
         }
         PolicyCommand::Remove { policy } => {
-            if state.tables.policies.contains(&(owner, policy.clone())) {
-                Ok(Change::Remove(owner, policy.clone()))
-            } else {
-                Err(Refusal::PolicyUnknown)
-            }
+            // Its own first, then what came to it with another body.
+            let bodies = std::iter::once(owner).chain(state.bodies(owner));
+            let mut known =
+                bodies.filter(|body| state.tables.policies.contains(&(*body, policy.clone())));
+            let owner = known.next().ok_or(Refusal::PolicyUnknown)?;
+            Ok(Change::Remove(owner, policy.clone()))
         }
     }
 }
@@ -76,6 +77,6 @@ pub(in crate::machine) fn perform(
         }
     };
     sweep::narrow(state, effects);
-    sweep::offer_all_of(state, owner, effects);
+    sweep::offer_all_of(state, state.heir(owner), effects);
     Receipt::DONE
 }

@@ -26,7 +26,7 @@ pub(in crate::machine) fn note(
     (first, publisher, reader): (RecordId, AgencyNumber, AgencyNumber),
     (reason, emergency, office): (i32, Option<EmergencyId>, i32),
 ) {
-    if publisher == reader {
+    if state.answers_for(reader, publisher) {
         return;
     }
     let now = context.now;

@@ -79,7 +79,8 @@ pub(in crate::machine) fn decide(
     match command {
         RecallCommand::Retract { record, reason } => {
             let caller = context.agency()?;
-            let row = state.record(*record).filter(|row| row.publisher == caller);
+            let row = state.record(*record);
+            let row = row.filter(|row| state.answers_for(caller, row.publisher));
             let row = row.filter(|row| state.erased(row.first).is_none());
             let row = row.ok_or(Refusal::NotAvailable)?;
             if state.retraction(row.first).is_some() {
@@ -92,7 +93,9 @@ pub(in crate::machine) fn decide(
             let recipient = state.agency_number(agency).ok_or(Refusal::NothingToDo)?;
             let waits = |id: &RecallId| {
                 let row = state.recall(*id);
-                row.is_some_and(|row| row.recipient == recipient && row.handed_over.is_none())
+                row.is_some_and(|row| {
+                    state.answers_for(recipient, row.recipient) && row.handed_over.is_none()
+                })
             };
             let recalls: Vec<_> = recalls.iter().copied().filter(waits).collect();
             if recalls.is_empty() {
@@ -102,7 +105,8 @@ pub(in crate::machine) fn decide(
         }
         RecallCommand::Acknowledge { recall, act, ground } => {
             let caller = context.agency()?;
-            let row = state.recall(*recall).filter(|row| row.recipient == caller);
+            let row = state.recall(*recall);
+            let row = row.filter(|row| state.answers_for(caller, row.recipient));
             let row = row.ok_or(Refusal::NotAvailable)?;
             if row.answer.is_some() && (!row.is_kept() || *act == RecallAct::Kept) {
                 return Err(Refusal::RecallState);
@@ -238,12 +242,15 @@ pub(in crate::machine) fn waits_of(
             Sweep::Recall { issue, after } => {
                 let row = state.record(issue.first);
                 row.is_some_and(|row| row.client == client && by(row.publisher))
-                    && after.is_none_or(|after| after < agency)
-                    && issue.concerns(agency)
-                    && state.tables.disclosures.contains(&(issue.first, agency))
+                    && state.bodies(agency).any(|body| {
+                        after.is_none_or(|after| after < body)
+                            && issue.concerns(body)
+                            && state.tables.disclosures.contains(&(issue.first, body))
+                    })
             }
             Sweep::AskBack { ending, after } => {
-                ended::waits(state, (ending, *after), (agency, client), by)
+                let mut bodies = state.bodies(agency);
+                bodies.any(|body| ended::waits(state, (ending, *after), (body, client), by))
             }
             Sweep::Offer { .. } | Sweep::Drop(_) | Sweep::Erase(_) | Sweep::Tell(_) => false,
         })
@@ -448,6 +455,7 @@ fn recall_id(state: &State, recall: &Recall, before: u32) -> RecallId {
 }
 
 fn wake(state: &State, agency: AgencyNumber, effects: &mut Vec<Effect>) {
+    let agency = state.heir(agency);
     for (number, _) in state.subscriptions_of(agency) {
         if !effects.contains(&Effect::Wake(number)) {
             effects.push(Effect::Wake(number));

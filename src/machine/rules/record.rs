@@ -145,7 +145,7 @@ fn successor(
     before: RecordId,
 ) -> Result<(RecordId, u32), Refusal> {
     let row = state.record(before).ok_or(Refusal::NotAvailable)?;
-    if row.publisher != publisher || row.record_type != record_type {
+    if !state.answers_for(publisher, row.publisher) || row.record_type != record_type {
         return Err(Refusal::NotAvailable);
     }
     if row.client != client {

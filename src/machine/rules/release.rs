@@ -90,7 +90,7 @@ pub(in crate::machine) fn decide_open(
     let row = row.ok_or(Refusal::NotAvailable)?;
     let purpose = i32::from(context.purpose);
     let why = (i32::from(open.reason), i32::from(open.office));
-    if row.publisher == reader {
+    if state.answers_for(reader, row.publisher) {
         let groups = row.groups;
         let until = UnixMillis::new(u64::MAX);
         let (record, row, flows) = (open.record, row.clone(), Vec::new());
@@ -129,7 +129,7 @@ pub(in crate::machine) fn perform(
 ) -> Receipt {
     match change {
         Change::Open { planned, via, why: (reason, office) } => {
-            let reader = via.unwrap_or(planned.row.publisher);
+            let reader = via.unwrap_or_else(|| state.heir(planned.row.publisher));
             let whose = (planned.row.first, planned.row.publisher, reader);
             reading::note(state, context, whose, (reason, None, office));
             let released = release(state, context, planned, (reader, None));

@@ -45,7 +45,8 @@ pub(in crate::machine) fn verify(
         | Kind::Case(_)
         | Kind::Erasure(_)
         | Kind::Emergency(_)
-        | Kind::Words(_) => None,
+        | Kind::Words(_)
+        | Kind::Succession(_) => None,
     };
     let keys = brought.as_ref().or(agency.keys.as_ref()).ok_or(Refusal::AgencyNotEnrolled)?;
     let statement = command.signed.statement(state.ledger(), &agency.id, command.request_id);

@@ -41,17 +41,16 @@ pub(in crate::machine) fn are_for(
     reader: AgencyNumber,
     (matter, words): (Matter, &Words),
 ) -> bool {
+    let own = |body| state.answers_for(reader, body);
     let addressed = match matter {
         Matter::Dispute(id) => {
-            state.dispute(id).is_some_and(|row| [row.recipient, row.publisher].contains(&reader))
+            state.dispute(id).is_some_and(|row| own(row.recipient) || own(row.publisher))
         }
         // A withdrawal that another agency lodged is written to whoever recorded the consent.
-        Matter::Consent(id) => {
-            state.tables.consents.get(&id).is_some_and(|row| row.recorder == reader)
-        }
+        Matter::Consent(id) => state.tables.consents.get(&id).is_some_and(|row| own(row.recorder)),
         Matter::Case(_) | Matter::Emergency(_) | Matter::Holder(_) => false,
     };
-    addressed || words.author == reader
+    addressed || own(words.author)
 }
 
 /// Notes that a command was performed beside which words may be sealed.
@@ -87,7 +86,8 @@ fn matter(kind: &Kind, receipt: &Receipt) -> Option<Matter> {
             | Remembered::Agreement { .. }
             | Remembered::Client(_)
             | Remembered::Erasure(_)
-            | Remembered::Hold(_),
+            | Remembered::Hold(_)
+            | Remembered::Succession { .. },
         )
         | Receipt::Published { .. }
         | Receipt::Released(_)
@@ -112,7 +112,8 @@ fn matter(kind: &Kind, receipt: &Receipt) -> Option<Matter> {
         | Kind::Recall(_)
         | Kind::Case(_)
         | Kind::Erasure(_)
-        | Kind::Words(_) => None,
+        | Kind::Words(_)
+        | Kind::Succession(_) => None,
     })
 }
 
@@ -156,6 +157,7 @@ pub fn client_of(state: &State, caller: AgencyNumber, kind: &Kind) -> Option<Cli
         | Kind::Recall(_)
         | Kind::Erasure(_)
         | Kind::Emergency(_)
-        | Kind::Words(_) => None,
+        | Kind::Words(_)
+        | Kind::Succession(_) => None,
     }
 }

@@ -11,6 +11,7 @@ use crate::{
             agency::AgencyNumber,
             agreement::Flow,
             record::{Groups, TypeNumber},
+            succession::in_order,
         },
     },
     model::{
@@ -201,21 +202,26 @@ impl State {
 
     /// The cases of a controller, in the order in which they were opened.
     pub fn cases_of(&self, controller: AgencyNumber) -> impl Iterator<Item = (CaseId, &CaseRow)> {
-        let first = (controller, Position::FIRST, CaseId::from_bytes([0; 16]));
-        let last = (controller, Position::new(u64::MAX), CaseId::from_bytes([u8::MAX; 16]));
-        let ids = self.indexes.cases_of.range(first..=last);
-        ids.filter_map(|(_, _, id)| Some((*id, self.case(*id)?)))
+        let of = |body| {
+            let first = (body, Position::FIRST, CaseId::from_bytes([0; 16]));
+            let last = (body, Position::new(u64::MAX), CaseId::from_bytes([u8::MAX; 16]));
+            self.indexes.cases_of.range(first..=last).map(|(_, position, id)| (*position, *id))
+        };
+        let ids = in_order(self.bodies(controller).map(of).collect());
+        ids.filter_map(|(_, id)| Some((id, self.case(id)?)))
     }
 
-    /// The cases of a controller that may restrict something about a client.
+    /// The cases of a controller, and of bodies that went over into it, that may restrict something about a client.
     pub fn restricting(
         &self,
         client: ClientId,
         controller: AgencyNumber,
     ) -> impl Iterator<Item = (CaseId, &CaseRow)> {
-        let first = (client, controller, CaseId::from_bytes([0; 16]));
-        let last = (client, controller, CaseId::from_bytes([u8::MAX; 16]));
-        let ids = self.indexes.cases_restricting.range(first..=last);
+        let ids = self.bodies(controller).flat_map(move |body| {
+            let first = (client, body, CaseId::from_bytes([0; 16]));
+            let last = (client, body, CaseId::from_bytes([u8::MAX; 16]));
+            self.indexes.cases_restricting.range(first..=last)
+        });
         ids.filter_map(|(_, _, id)| Some((*id, self.case(*id)?)))
     }
 

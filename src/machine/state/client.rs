@@ -43,25 +43,53 @@ pub struct Case {
 }
 
 impl State {
-    /// The client that an agency brought in under this name.
+    /// The client that an agency, or a body that went over into it, brought in under this name.
     pub fn own_client(&self, agency: AgencyNumber, alias: AliasId) -> Option<ClientId> {
-        let row = self.tables.aliases.get(&(agency, alias))?;
+        let named = |body| self.tables.aliases.get(&(body, alias));
+        let row = named(agency).or_else(|| {
+            let before = self.has_merged(agency).then(|| self.bodies(agency));
+            before.into_iter().flatten().find_map(named)
+        })?;
         (row.kind == AliasKind::Own).then_some(row.client)
     }
 
-    /// The name under which an agency knows a client.
+    /// The name under which an agency knows a client: its own, or that of a body that went over into it.
     pub fn alias(
         &self,
         agency: AgencyNumber,
         client: ClientId,
         kind: AliasKind,
     ) -> Option<AliasId> {
-        self.indexes.alias_of.get(&(agency, client, kind)).copied()
+        let name = |body| self.indexes.alias_of.get(&(body, client, kind)).copied();
+        name(agency).or_else(|| {
+            let before = self.has_merged(agency).then(|| self.bodies(agency));
+            before.into_iter().flatten().find_map(name)
+        })
+    }
+
+    /// An agency's claim on a client: its own, or one that was carried to it with the whole of another body.
+    pub fn claim_of(
+        &self,
+        agency: AgencyNumber,
+        client: ClientId,
+    ) -> Option<(AgencyNumber, &Case)> {
+        let claim = |body| Some((body, self.tables.caseload.get(&(body, client))?));
+        claim(agency).or_else(|| {
+            let before = self.has_merged(agency).then(|| self.bodies(agency));
+            let carried = before.into_iter().flatten().filter(|body| self.carried(*body, agency));
+            carried.filter_map(claim).max_by_key(|(_, case)| case.confirmed_by.is_some())
+        })
     }
 
     /// Whether the client is in the agency's confirmed caseload.
     pub fn in_confirmed_caseload(&self, agency: AgencyNumber, client: ClientId) -> bool {
-        self.tables.caseload.get(&(agency, client)).is_some_and(|case| case.confirmed_by.is_some())
+        let confirmed = |body| {
+            let case = self.tables.caseload.get(&(body, client));
+            case.is_some_and(|case| case.confirmed_by.is_some())
+        };
+        confirmed(agency)
+            || self.has_merged(agency)
+                && self.bodies(agency).any(|body| confirmed(body) && self.carried(body, agency))
     }
 
     /// Puts an alias and keeps the indexes with it.

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::{
     machine::{
         State,
-        state::{agency::AgencyNumber, record::Groups},
+        state::{agency::AgencyNumber, record::Groups, succession::in_order},
     },
     model::{
         id::{ClientId, DisputeId, RecordId},
@@ -80,9 +80,13 @@ impl State {
         index: &'a std::collections::BTreeSet<(AgencyNumber, Position, DisputeId)>,
         agency: AgencyNumber,
     ) -> impl Iterator<Item = (DisputeId, &'a Dispute)> {
-        let first = (agency, Position::FIRST, DisputeId::from_bytes([0; 16]));
-        let last = (agency, Position::new(u64::MAX), DisputeId::from_bytes([u8::MAX; 16]));
-        index.range(first..=last).filter_map(|(_, _, id)| Some((*id, self.dispute(*id)?)))
+        let of = |body| {
+            let first = (body, Position::FIRST, DisputeId::from_bytes([0; 16]));
+            let last = (body, Position::new(u64::MAX), DisputeId::from_bytes([u8::MAX; 16]));
+            index.range(first..=last).map(|(_, position, id)| (*position, *id))
+        };
+        let ids = in_order(self.bodies(agency).map(of).collect());
+        ids.filter_map(|(_, id)| Some((id, self.dispute(id)?)))
     }
 
     /// The disputes about a record (first version) that are not answered.

@@ -95,9 +95,12 @@ impl State {
     /// Whether a hold of the agency's is on a record (first version) of the client, or on all of them; with no record,
     /// whether one is on any.
     pub fn is_held(&self, agency: AgencyNumber, client: ClientId, first: Option<RecordId>) -> bool {
-        let range = (agency, client, HoldId::from_bytes([0; 16]))
-            ..=(agency, client, HoldId::from_bytes([u8::MAX; 16]));
-        self.indexes.holds_in_force.range(range).any(|(_, _, id)| {
+        let of = |body| {
+            let range = (body, client, HoldId::from_bytes([0; 16]))
+                ..=(body, client, HoldId::from_bytes([u8::MAX; 16]));
+            self.indexes.holds_in_force.range(range)
+        };
+        self.bodies(self.heir(agency)).flat_map(of).any(|(_, _, id)| {
             let hold = self.tables.holds.get(id);
             hold.is_some_and(|hold| {
                 first.is_none() || hold.record.is_none() || hold.record == first

@@ -12,7 +12,9 @@ use crate::{
         state::{agency::AgencyNumber, case::Task},
     },
     model::{
-        id::{AgreementId, AliasId, CaseId, ClientId, ConsentId, EmergencyId, RecordId},
+        id::{
+            AgreementId, AliasId, CaseId, ClientId, ConsentId, EmergencyId, RecordId, SuccessionId,
+        },
         limit,
         order::UnixMillis,
     },
@@ -103,6 +105,34 @@ pub enum About {
         /// The agency that lodged the withdrawal.
         by: AgencyNumber,
     },
+    /// A succession that the reader has to approve, or that takes its place.
+    Succession {
+        /// Which.
+        succession: SuccessionId,
+        /// The body whose place is taken.
+        old: AgencyNumber,
+        /// The agency that acted; none where time did.
+        by: Option<AgencyNumber>,
+        /// What happened.
+        event: SuccessionEvent,
+    },
+}
+
+/// What happened to a succession.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SuccessionEvent {
+    /// It was put before all who have to approve it.
+    Proposed,
+    /// One of them approved it.
+    Approved,
+    /// All approved it; its date has not come.
+    Settled,
+    /// One declined it (`SuccessionDeclineReason`).
+    Declined(i32),
+    /// The places are taken.
+    InForce,
+    /// It came to nothing.
+    Lapsed,
 }
 
 /// What happened to a case.
@@ -180,7 +210,9 @@ pub enum AgreementEvent {
 
 impl State {
     /// Writes a notice for an agency, and lets its oldest one go where there are too many.
+    /// What is for a body that went over into another one is told to that one.
     pub(in crate::machine) fn notify(&mut self, agency: AgencyNumber, notice: Notice) {
+        let agency = self.heir(agency);
         let own = (agency, 0)..=(agency, u64::MAX);
         let last =
             self.tables.notices.range(own.clone()).next_back().map(|((_, number), _)| *number);

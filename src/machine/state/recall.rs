@@ -1,12 +1,14 @@
 //! Rows of retractions and recalls, and the inboxes derived from them.
 
+use std::{collections::BTreeSet, ops::Bound};
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::{
     machine::{
         State,
         law::Rule,
-        state::{agency::AgencyNumber, record::Groups},
+        state::{agency::AgencyNumber, record::Groups, succession::in_order},
     },
     model::{
         id::{AgreementId, ClientId, RecallId, RecordId},
@@ -115,8 +117,25 @@ impl State {
 
     /// The recalls that were not put before an agency yet, the oldest first.
     pub fn recalls_waiting(&self, recipient: AgencyNumber) -> impl Iterator<Item = RecallId> {
-        let range = (recipient, FIRST.0, FIRST.1)..=(recipient, LAST.0, LAST.1);
-        self.indexes.recalls_waiting.range(range).map(|(_, _, id)| *id)
+        self.recalls_in(&self.indexes.recalls_waiting, recipient, None).map(|(_, id)| id)
+    }
+
+    /// The recalls of an index that are an agency's, or a body's that went over into it, the oldest first, after a place.
+    pub(in crate::machine) fn recalls_in<'a>(
+        &self,
+        index: &'a BTreeSet<(AgencyNumber, Position, RecallId)>,
+        agency: AgencyNumber,
+        after: Option<(Position, RecallId)>,
+    ) -> impl Iterator<Item = (Position, RecallId)> + use<'a> {
+        let of = |body| {
+            let from = match after {
+                Some((position, id)) => Bound::Excluded((body, position, id)),
+                None => Bound::Included((body, FIRST.0, FIRST.1)),
+            };
+            let to = Bound::Included((body, LAST.0, LAST.1));
+            index.range((from, to)).map(|(_, position, id)| (*position, *id))
+        };
+        in_order(self.bodies(agency).map(of).collect())
     }
 
     /// An agency's recalls that are not answered, the oldest first, after a place.
@@ -125,12 +144,7 @@ impl State {
         recipient: AgencyNumber,
         after: Option<(Position, RecallId)>,
     ) -> impl Iterator<Item = (Position, RecallId)> {
-        let from = match after {
-            Some((position, id)) => std::ops::Bound::Excluded((recipient, position, id)),
-            None => std::ops::Bound::Included((recipient, FIRST.0, FIRST.1)),
-        };
-        let to = std::ops::Bound::Included((recipient, LAST.0, LAST.1));
-        self.indexes.recalls_open.range((from, to)).map(|(_, position, id)| (*position, *id))
+        self.recalls_in(&self.indexes.recalls_open, recipient, after)
     }
 
     /// The recalls about a client that were issued to an agency and not put before it yet.
@@ -139,8 +153,10 @@ impl State {
         recipient: AgencyNumber,
         client: ClientId,
     ) -> impl Iterator<Item = &Recall> {
-        let range = (recipient, client, FIRST.1)..=(recipient, client, LAST.1);
-        self.indexes.clients_waiting.range(range).filter_map(|(_, _, id)| self.recall(*id))
+        self.bodies(recipient).flat_map(move |body| {
+            let range = (body, client, FIRST.1)..=(body, client, LAST.1);
+            self.indexes.clients_waiting.range(range).filter_map(|(_, _, id)| self.recall(*id))
+        })
     }
 
     /// Puts a recall and keeps the indexes with it.

@@ -28,6 +28,8 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("Flow", "named_actor"),     // systems may read
     ("Flow", "emergency"),       // an ordinary flow
     ("Terms", "memorandum"),     // there is none
+    ("Terms", "complaint_acknowledge_days"), // as statute has it
+    ("Terms", "complaint_answer_days"), // as statute has it
     ("Terms", "at_review"),      // everything goes on and the parties are told
 ];
 
@@ -72,6 +74,7 @@ fn whole() -> (World, pb::AgreementContent) {
     terms.joint_arrangement_digest = digest("arrangement");
     "leavers-memorandum".clone_into(&mut terms.memorandum);
     terms.at_review = i32::from(pb::AtReview::GoesOn);
+    (terms.complaint_acknowledge_days, terms.complaint_answer_days) = (20, 60);
     (world, content)
 }
 

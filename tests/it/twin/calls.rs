@@ -15,7 +15,7 @@ use concordat::{
 use prost::Message;
 use prost_reflect::MethodDescriptor;
 
-use super::{cases, consents, emergencies, worlds::World};
+use super::{cases, consents, emergencies, successions, worlds::World};
 use crate::{
     harness::{LEAVER_FORM, NOW, context, draft, form},
     ledger_samples::Dice,
@@ -160,7 +160,8 @@ pub(super) fn next(dice: &mut Dice, pool: &mut Pool, world: &World) -> Call {
         45..=56 => clients(dice, pool, world),
         57..=68 => consents::next(dice, pool, world),
         69..=78 => policies::next(dice, pool, world),
-        79..=84 => agreements(dice, pool, world),
+        79..=83 => agreements(dice, pool, world),
+        84 => successions::next(dice, pool, world),
         85..=86 => recalls(dice, pool),
         87 => disposals(dice, pool, world),
         88 => cases::next(dice, pool),

@@ -117,10 +117,11 @@ pub(super) fn state(
     put_policies(state, &mut small, (viewer, policies), question)?;
     if level == Level::Party {
         // What the publisher's policies do is the publisher's affair.
-        let own: Vec<PolicyId> =
-            small.policies_of(question.publisher).map(|(id, _)| id.clone()).collect();
-        for policy in own {
-            small.remove_policy(question.publisher, &policy);
+        for body in small.bodies(question.publisher) {
+            let own: Vec<PolicyId> = small.policies_of(body).map(|(id, _)| id.clone()).collect();
+            for policy in own {
+                small.remove_policy(body, &policy);
+            }
         }
     }
     let unfit = described.and_then(|described| describe(&mut small, question, described));
@@ -131,17 +132,22 @@ pub(super) fn state(
 fn of_question(state: &State, question: &Question) -> State {
     let mut small = State::empty();
     small.left_out = state.left_out;
+    for (id, row) in state.tables().successions.iter() {
+        small.put_succession(*id, row.clone());
+    }
+    let ends = [question.publisher, question.recipient];
+    let bodies: BTreeSet<_> = ends.into_iter().flat_map(|end| state.bodies(end)).collect();
     for (number, agency) in state.tables().agencies.iter() {
-        if [question.publisher, question.recipient].contains(number) {
+        if bodies.contains(number) {
             small.put_agency(*number, agency.clone());
         }
     }
     for (number, row) in state.tables().types.iter() {
         small.put_record_type(*number, row.clone());
     }
-    for owner in [question.publisher, question.recipient] {
-        for (policy, row) in state.policies_of(owner) {
-            small.put_policy(owner, policy.clone(), row.clone());
+    for owner in &bodies {
+        for (policy, row) in state.policies_of(*owner) {
+            small.put_policy(*owner, policy.clone(), row.clone());
         }
     }
     let between = (question.publisher, question.record_type, question.recipient);
@@ -160,8 +166,8 @@ fn of_question(state: &State, question: &Question) -> State {
             small.put_case(case, row.clone());
         }
     }
-    let claim = (question.recipient, question.client);
-    if let Some(case) = state.tables().caseload.get(&claim) {
+    if let Some((claimant, case)) = state.claim_of(question.recipient, question.client) {
+        let claim = (claimant, question.client);
         small.tables.caseload.put(&mut small.journal, claim, case.clone());
     }
     small

@@ -46,7 +46,8 @@ pub fn recorded(
         | Kind::Case(_)
         | Kind::Erasure(_)
         | Kind::Emergency(_)
-        | Kind::Words(_) => return None,
+        | Kind::Words(_)
+        | Kind::Succession(_) => return None,
     };
     let named = grants.iter().flat_map(|grant| grant.groups.iter().cloned()).collect();
     let of_record = |released: &&Released| released.record() == record;

@@ -99,13 +99,18 @@ fn parties(state: &State, content: &Content, findings: &mut Findings) {
         let Some(agency) = agency else { continue };
         let publishes = content.flows.iter().any(|flow| flow.publisher.as_ref() == Some(agency));
         let receives = content.flows.iter().any(|flow| flow.recipients.contains(agency));
-        let done = match (publishes, receives) {
-            (true, true) => PartyRole::PublisherAndRecipient,
-            (true, false) => PartyRole::Publisher,
-            (false, true) => PartyRole::Recipient,
-            (false, false) => PartyRole::Processor,
-        };
+        let done = role_of(publishes, receives);
         findings.note(!stated || party.role == done, Gap::PartyRoleDiffers, || field("role"));
+    }
+}
+
+/// What a party does that publishes, receives, both or neither.
+pub(super) fn role_of(publishes: bool, receives: bool) -> PartyRole {
+    match (publishes, receives) {
+        (true, true) => PartyRole::PublisherAndRecipient,
+        (true, false) => PartyRole::Publisher,
+        (false, true) => PartyRole::Recipient,
+        (false, false) => PartyRole::Processor,
     }
 }
 

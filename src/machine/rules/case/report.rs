@@ -67,7 +67,7 @@ fn entry<'a>(state: &'a State, row: &CaseRow, first: RecordId) -> Option<Entry<'
 fn known<'a>(state: &'a State, row: &CaseRow, first: RecordId) -> Option<Entry<'a>> {
     let about = row.client?;
     let (_, record) = state.latest(first).filter(|(_, record)| record.client == about.client)?;
-    if record.publisher == row.controller {
+    if state.heir(record.publisher) == state.heir(row.controller) {
         return about.own.then_some(Entry { first, visible: record.groups, received: None });
     }
     let sent = state.tables.disclosures.get(&(first, row.controller))?;

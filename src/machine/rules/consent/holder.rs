@@ -98,7 +98,8 @@ fn of(
     id: HolderId,
 ) -> Result<Holder, Refusal> {
     let row = state.tables.holders.get(&id).copied();
-    row.filter(|row| row.recorder == recorder && row.client == client).ok_or(Refusal::NotAvailable)
+    row.filter(|row| state.answers_for(recorder, row.recorder) && row.client == client)
+        .ok_or(Refusal::NotAvailable)
 }
 
 /// The row of a refusal after the owner of the records decided about it.
@@ -111,7 +112,7 @@ pub(super) fn resolve(
     let owner = context.agency()?;
     let row = state.tables.consents.get(&id).ok_or(Refusal::ConsentUnknown)?;
     let known = state.knows(owner, row.client);
-    if row.publisher != owner || !known {
+    if !state.answers_for(owner, row.publisher) || !known {
         return Err(Refusal::ConsentUnknown);
     }
     let resolution = i32::from(resolution);

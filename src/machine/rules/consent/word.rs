@@ -3,6 +3,8 @@
 //! INVARIANT (last word): the last in ledger order counts, so a refusal or withdrawal outranks every consent before it.
 //! INVARIANT (dispute): somebody who refuses for a client is outranked by the client and by their own later consent, and by
 //! nobody else's: while two who speak for a client disagree, nothing leaves until the owner of the records decides.
+//! INVARIANT (succession): a no that names a body counts against whoever took its place. A yes does not: nothing leaves by
+//! it until it is renewed for the successor.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +19,7 @@ use crate::{
         },
     },
     model::{
-        id::{ClientId, ConsentId, HolderId},
+        id::{AgreementId, ClientId, ConsentId, HolderId},
         order::{Position, UnixMillis},
     },
     pb::ledger::v1::{Grantor, Resolution},
@@ -25,7 +27,9 @@ use crate::{
 
 /// About what the last word is asked.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::machine) struct About {
+pub(in crate::machine) struct About<'a> {
+    /// The agreement of the flow that asks.
+    pub(in crate::machine) agreement: &'a AgreementId,
     /// Whose records.
     pub(in crate::machine) publisher: AgencyNumber,
     /// Who would receive.
@@ -85,22 +89,34 @@ fn voice(consent: &Consent) -> Voice {
 pub(in crate::machine) fn last(
     state: &State,
     client: ClientId,
-    about: &About,
+    about: &About<'_>,
 ) -> Result<ConsentId, Closed> {
-    let covering = state.consents_of(client).filter(|(_, consent)| covers(state, consent, about));
+    let before = Before::of(state, about);
+    let covering = state
+        .consents_of(client)
+        .filter_map(|(id, row)| Some((id, row, covers(state, row, (about, &before))?)));
     let mut last: Option<(Position, Voice, Result<ConsentId, Closed>)> = None;
     // Who refused and has not come round, and whether the owner upheld the refusal.
     let mut objections: BTreeSet<(Voice, bool)> = BTreeSet::new();
     let mut consenting: BTreeSet<Voice> = BTreeSet::new();
-    for (id, consent) in covering {
+    for (id, consent, names) in covering {
         let who = voice(consent);
+        if consent.given && names == Names::Before && !taken_back(consent, (about, &before)) {
+            // INVARIANT (succession): a yes to the body before does not bind, and speaks where nobody else does.
+            let silent =
+                last.as_ref().is_none_or(|(at, _, said)| said.is_err() && *at < consent.position);
+            if silent {
+                last = Some((consent.position, who, Err(Closed::InReview)));
+            }
+            continue;
+        }
         if consent.given {
             objections.retain(|(objector, _)| who != Voice::Client && *objector != who);
         } else if who != Voice::Client {
             objections.insert((who, upheld(consent)));
             let _came_round = consenting.remove(&who);
         }
-        let (position, said) = said(state, (id, consent), about);
+        let (position, said) = said(state, (id, consent), (about, &before));
         if said.is_ok() {
             consenting.insert(who);
         }
@@ -123,14 +139,68 @@ pub(in crate::machine) fn last(
     }
 }
 
-/// Whether something was said about this. A refusal stands against every gate and purpose; a consent opens the gate and
+/// Whom a word names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The publisher and the recipient themselves.
+    Themselves,
+    /// A body whose place one of them took.
+    Before,
+}
+
+/// Whose places the two took in the agreement that asks.
+struct Before {
+    publishers: BTreeSet<AgencyNumber>,
+    recipients: BTreeSet<AgencyNumber>,
+}
+
+impl Before {
+    fn of(state: &State, about: &About<'_>) -> Self {
+        Self {
+            publishers: state.before_or_merged(about.agreement, about.publisher),
+            recipients: state.before_or_merged(about.agreement, about.recipient),
+        }
+    }
+
+    /// The recipients of a consent that mean this recipient.
+    fn recipients<'a>(
+        &'a self,
+        consent: &'a Consent,
+        about: &'a About<'_>,
+    ) -> impl Iterator<Item = AgencyNumber> {
+        let meant =
+            |named: &&AgencyNumber| **named == about.recipient || self.recipients.contains(named);
+        consent.recipients.iter().filter(meant).copied()
+    }
+}
+
+/// Whether all of a consent was taken back for everybody who is meant, or the person who gave it has no rights.
+fn taken_back(consent: &Consent, (about, before): (&About<'_>, &Before)) -> bool {
+    let mut meant = before.recipients(consent, about);
+    consent.invalid.is_some() || meant.any(|to| consent.withdrawn(to, about.group).is_some())
+}
+
+/// Whether something was said about this, and whom it names. A refusal stands against every gate and purpose; a consent opens the gate and
 /// the purposes that it was given for.
-fn covers(state: &State, consent: &Consent, about: &About) -> bool {
+fn covers(
+    state: &State,
+    consent: &Consent,
+    (about, before): (&About<'_>, &Before),
+) -> Option<Names> {
     let asks = |rule, so: bool| so || !state.applies(rule);
-    asks(Rule::ConsentOfPublisher, consent.publisher == about.publisher)
+    let publisher = asks(Rule::ConsentOfPublisher, consent.publisher == about.publisher);
+    let recipient =
+        asks(Rule::ConsentNamesRecipient, consent.recipients.contains(&about.recipient));
+    let names = match (publisher, recipient) {
+        (true, true) => Names::Themselves,
+        (true | false, false) | (false, true) => Names::Before,
+    };
+    let meant = names == Names::Themselves
+        || ((publisher || before.publishers.contains(&consent.publisher))
+            && (recipient || before.recipients(consent, about).next().is_some()));
+    let covered = meant
         && consent.record_type == about.record_type
         && asks(Rule::ConsentNamesGroup, consent.groups.covers(about.group))
-        && asks(Rule::ConsentNamesRecipient, consent.recipients.contains(&about.recipient))
         && if consent.given {
             asks(Rule::ConsentFitsGate, consent.gate == about.gate)
                 && asks(Rule::ConsentPurpose, consent.purposes.contains(&about.purpose))
@@ -138,7 +208,8 @@ fn covers(state: &State, consent: &Consent, about: &About) -> bool {
             let aside = consent.set_aside() && state.applies(Rule::OwnerDecides);
             let counts = !upheld(consent) || state.applies(Rule::ObjectionUpheld);
             !aside && counts && state.applies(Rule::RefusalCounts)
-        }
+        };
+    covered.then_some(names)
 }
 
 fn upheld(refusal: &Consent) -> bool {
@@ -150,12 +221,13 @@ fn upheld(refusal: &Consent) -> bool {
 fn said(
     state: &State,
     (id, consent): (ConsentId, &Consent),
-    about: &About,
+    (about, before): (&About<'_>, &Before),
 ) -> (Position, Result<ConsentId, Closed>) {
     if !consent.given {
         return (consent.position, Err(Closed::Refused));
     }
-    let withdrawn = consent.withdrawn(about.recipient, about.group);
+    let meant = before.recipients(consent, about);
+    let withdrawn = meant.filter_map(|to| consent.withdrawn(to, about.group)).max();
     let withdrawn = withdrawn.filter(|_| state.applies(Rule::WithdrawalCounts));
     let invalid = consent.invalid.map(|(position, _)| position);
     let invalid = invalid.filter(|_| state.applies(Rule::RightsLost));

@@ -132,13 +132,16 @@ fn grounds(
     let mut open = row.groups;
     let mut grounds = Vec::new();
     for (id, agreement, place, flow) in flows(state, of, now) {
-        if (flow.publisher, flow.record_type) != (row.publisher, row.record_type) {
+        if (flow.publisher, flow.record_type) != (state.heir(row.publisher), row.record_type) {
             continue;
         }
         let question = Question::about(row, agency, agreement.purpose, now);
         let mut groups = Groups::NONE;
         for (group_place, group) in open.and(flow.groups).each() {
             let since = agreement.since(flow, agency, group);
+            let before = (id, agreement.version, &flow.id);
+            let before = state.since_before(before, (row.publisher, agency, group));
+            let since = before.map_or(since, |before| before.min(since));
             let there = flow.backfill || since <= row.position;
             let place = (id, agreement, place, flow);
             let silent =

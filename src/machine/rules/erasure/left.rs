@@ -27,15 +27,17 @@ pub(super) fn anything(
     (agency, client): (AgencyNumber, ClientId),
     taken: &BTreeSet<RecordId>,
 ) -> bool {
-    let mut consents = state.consents_of(client);
     let case = |row: &crate::machine::state::case::CaseRow| {
         row.closed.is_none() && row.client.is_some_and(|known| known.client == client)
     };
-    records(state, (agency, client), taken)
-        || consents.any(|(_, row)| row.recorder == agency && stands(row))
-        || state.tables.caseload.contains(&(agency, client))
-        || state.cases_of(agency).any(|(_, row)| case(row))
-        || state.is_held(agency, client, None)
+    // A body that went over into the agency left its words, claims and cases to it.
+    state.bodies(agency).any(|body| {
+        records(state, (body, client), taken)
+            || state.consents_of(client).any(|(_, row)| row.recorder == body && stands(row))
+            || state.tables.caseload.contains(&(body, client))
+            || state.cases_of(body).any(|(_, row)| case(row))
+            || state.is_held(body, client, None)
+    })
 }
 
 /// Whether somebody's word still counts. A refusal counts until it is set aside: somebody who comes back under another name

@@ -14,7 +14,11 @@ use crate::{
         agreement::Agreement,
         record::{RecordRow, TypeNumber},
     },
-    model::{date, id::RecordId, order::UnixMillis},
+    model::{
+        date,
+        id::{AgreementId, RecordId},
+        order::UnixMillis,
+    },
     pb::ledger::v1::Disposal,
 };
 
@@ -111,14 +115,18 @@ fn due_at(state: &State, first: RecordId, latest: &RecordRow, months: u32) -> Un
 
 /// For how many months anybody may keep what a publisher shares of a type; `None` if no agreement ever said.
 fn months(state: &State, publisher: AgencyNumber, record_type: TypeNumber) -> Option<u32> {
-    let agreements = state.tables.agreements.iter().map(|(_, agreement)| agreement);
+    // What a body published before another one took its place is kept as that agreement says.
+    let of = |id: &AgreementId, at: AgencyNumber| {
+        at == publisher || state.before_or_merged(id, at).contains(&publisher)
+    };
+    let agreements = state.tables.agreements.iter();
     agreements
-        .filter(|agreement| agreement.activated_at.is_some())
-        .filter(|agreement| {
+        .filter(|(_, agreement)| agreement.activated_at.is_some())
+        .filter(|(id, agreement)| {
             let mut flows = agreement.flows.iter();
-            flows.any(|flow| (flow.publisher, flow.record_type) == (publisher, record_type))
+            flows.any(|flow| flow.record_type == record_type && of(id, flow.publisher))
         })
-        .filter_map(|agreement| terms(agreement, record_type))
+        .filter_map(|(_, agreement)| terms(agreement, record_type))
         .map(|(months, _)| months)
         .max()
 }

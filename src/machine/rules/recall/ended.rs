@@ -228,7 +228,7 @@ fn owed(state: &State, first: RecordId, now: UnixMillis) -> Vec<Owed> {
     }
     let rows = state.disclosures_of(first).filter_map(|(recipient, sent)| {
         let (groups, ended) = asked_back(state, (row, recipient, sent), now)?;
-        let groups = groups.without(flowing(state, (row, groups), recipient, now));
+        let groups = groups.without(flowing(state, (row, groups), state.heir(recipient), now));
         (!groups.is_empty()).then_some(Owed { recipient, groups, ended })
     });
     rows.collect()
@@ -240,6 +240,10 @@ fn asked_back(
     (row, recipient, sent): (&RecordRow, AgencyNumber, &DisclosureRow),
     now: UnixMillis,
 ) -> Option<(Groups, Ended)> {
+    // What was another body's is by a merger the recipient's own.
+    if state.heir(row.publisher) == state.heir(recipient) {
+        return None;
+    }
     let mut found: Option<(Groups, Ended)> = None;
     for ground in sent.grounds.iter().filter(|_| sent.left()) {
         let Some(version) = bound(state, (row.publisher, recipient), ground) else { continue };
@@ -260,8 +264,11 @@ fn bound<'a>(
     (publisher, recipient): (AgencyNumber, AgencyNumber),
     ground: &DisclosedOn,
 ) -> Option<&'a Agreement> {
-    activated(state, &ground.agreement)
-        .find(|row| row.parties.contains_key(&publisher) && row.parties.contains_key(&recipient))
+    // Who went over into another body as a whole is bound where that one is.
+    let bound = |row: &Agreement, body| {
+        row.parties.contains_key(&body) || row.parties.contains_key(&state.heir(body))
+    };
+    activated(state, &ground.agreement).find(|row| bound(row, publisher) && bound(row, recipient))
 }
 
 /// Whether the agreement still lets the recipient have what it got on the ground's flow.

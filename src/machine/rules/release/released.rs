@@ -169,7 +169,7 @@ impl Released {
     /// Costs nothing while no entry narrowed anything since the decision and no date that it rests on has come; `now` is
     /// the later of ledger time and the local clock.
     pub fn may_leave(&self, state: &State, now: UnixMillis) -> bool {
-        let own = self.row.publisher == self.recipient;
+        let own = state.answers_for(self.recipient, self.row.publisher);
         if state.erased(self.row.first).is_some() {
             return false;
         }
@@ -203,7 +203,7 @@ pub(super) fn release(
     if let Some((number, delivery)) = delivery {
         deliver(state, number, delivery, (record, row.first, groups));
     }
-    let own = recipient == row.publisher;
+    let own = state.answers_for(recipient, row.publisher);
     let alias = shown_alias(state, context, (recipient, row.client, own), delivery);
     let (version, supersedes) = if own {
         (row.version, None)

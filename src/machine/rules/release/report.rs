@@ -28,7 +28,7 @@ pub(in crate::machine) fn planned_for_report(
 ) -> Option<Planned> {
     let (record, row) = state.latest(first)?;
     let row = row.clone();
-    if row.publisher == reader {
+    if state.answers_for(reader, row.publisher) {
         let (groups, purpose) = (row.groups.and(visible), i32::from(context.purpose));
         let until = UnixMillis::new(u64::MAX);
         let unattended = context.unattended;
