@@ -49,6 +49,7 @@ mod follower;
 mod gate;
 mod inbox;
 mod keys;
+mod record_types;
 mod replay;
 mod report;
 mod start;
@@ -59,6 +60,7 @@ pub use edge::Publication;
 pub use emergency::{EmergencyRequest, Sought};
 pub use gate::Gate;
 pub use inbox::Inbox;
+pub use record_types::registrations;
 pub use replay::{Moment, Past};
 pub use start::{Beginning, Founding, Parts, Tasks, found};
 

@@ -31,7 +31,7 @@ use concordat::{
         id::{AgencyId, AliasId, ConsentId, LedgerId, RequestId},
         order::{Position, UnixMillis},
     },
-    node::{Asked, Founding, Node, Parts, Tasks, Who, found, statement},
+    node::{Asked, Founding, Node, Parts, Tasks, Who, found, registrations, statement},
     pb::{
         ledger::v1::{self as pb, AgencyKind, Purpose, command::Kind},
         v1::{
@@ -616,21 +616,7 @@ async fn founded(
         ledger: ledger_id,
         operator_certificate: operator,
         checkpoint_key: checkpoint.public(),
-        record_types: registry
-            .record_types()
-            .map(|known| pb::RegisterRecordType {
-                name: known.name().to_string(),
-                version: known.version(),
-                groups: known
-                    .groups()
-                    .iter()
-                    .map(|group| pb::FieldGroup {
-                        name: group.name().to_string(),
-                        special_category: group.special_category(),
-                    })
-                    .collect(),
-            })
-            .collect(),
+        record_types: registrations(registry),
     };
     found(&ledger, &keyring, &clock.clock(), entropy, &founding).await.unwrap();
     (ledger, keyring)
