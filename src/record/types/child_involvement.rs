@@ -72,7 +72,7 @@ fn check_contact(findings: &mut Findings, contact: Option<&mut Contact>) {
 
 const TEAM_CHARS_MAX: usize = 60;
 
-/// An invented involvement of a health visitor.
+/// An invented involvement of a social worker.
 pub fn example() -> ChildInvolvement {
     ChildInvolvement {
         subject: example::subject(),

@@ -74,8 +74,8 @@ pub fn example() -> ConcernReport {
         locator: example::locator(),
         summary: Some(Summary {
             reference: "VPD/2026/889213".to_owned(),
-            incident_date: "2026-11-20".to_owned(),
-            recorded_date: "2026-11-21".to_owned(),
+            incident_date: "2026-10-20".to_owned(),
+            recorded_date: "2026-10-21".to_owned(),
             natures: vec![Nature::DomesticAbuse.into(), Nature::HomeConditions.into()],
             urgency: Urgency::SameDay.into(),
             about_others: Answer::Yes.into(),
