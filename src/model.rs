@@ -2,12 +2,14 @@
 //!
 //! Nothing here reads a clock, draws a random number or touches a file.
 
+pub mod birth;
 pub mod date;
 pub mod digest;
 pub mod hexadecimal;
 pub mod id;
 pub mod identifier;
 pub mod limit;
+pub mod name;
 pub mod order;
 pub mod row;
 pub mod violation;

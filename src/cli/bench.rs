@@ -26,6 +26,7 @@ mod people;
 mod policy;
 mod publish;
 mod raw;
+mod redaction;
 mod script;
 mod world;
 
@@ -40,6 +41,8 @@ pub(crate) enum Bench {
     Machine(machine::Machine),
     /// What a decision costs where every agency has policies of its own, among few agencies and among many.
     Policy(policy::Policy),
+    /// What cutting a record to field groups costs, for every record type.
+    Redaction(redaction::Redaction),
 }
 
 impl Bench {
@@ -49,6 +52,7 @@ impl Bench {
             Self::Node(inside) => Box::pin(LocalSet::new().run_until(inside.run(output))).await,
             Self::Machine(machine) => machine.run(output),
             Self::Policy(policy) => policy.run(output),
+            Self::Redaction(redaction) => redaction.run(output),
         }
     }
 }

@@ -49,7 +49,6 @@ use crate::{
         order::{Position, TreeSize},
     },
     node::{self, Beginning, Founding, Node, Parts},
-    pb::ledger::v1 as pb,
     record::registry::Registry,
     seal::Secret,
     service::server,
@@ -127,7 +126,7 @@ pub async fn found(
         ledger,
         operator_certificate,
         checkpoint_key,
-        record_types: record_types(&registry()?),
+        record_types: node::registrations(&registry()?),
     };
     let disk =
         OsDisk::create(&files.ledger).map_err(|cause| CliError::file(&files.ledger, &cause))?;
@@ -435,20 +434,4 @@ fn make_private_directory(path: &Path) -> Result<(), CliError> {
 /// One of them is declared wrongly, which is a fault of the program.
 pub fn registry() -> Result<Registry, CliError> {
     Registry::built_in().map_err(|cause| CliError::new(Exit::Other, cause.to_string()))
-}
-
-/// The record types as the ledger takes them.
-fn record_types(registry: &Registry) -> Vec<pb::RegisterRecordType> {
-    let group = |group: &crate::record::registry::FieldGroup| pb::FieldGroup {
-        name: group.name().to_string(),
-        special_category: group.special_category(),
-    };
-    registry
-        .record_types()
-        .map(|known| pb::RegisterRecordType {
-            name: known.name().to_string(),
-            version: known.version(),
-            groups: known.groups().iter().map(group).collect(),
-        })
-        .collect()
 }

@@ -1,5 +1,5 @@
-//! How a node begins: a ledger is founded once; a node replays what its store does not hold, opens the exchange's own key
-//! and rebuilds the identity index before it takes its first proposal.
+//! How a node begins: a ledger is founded once; a node replays what its store does not hold, registers the record types that
+//! its ledger lacks, opens the exchange's own key and rebuilds the identity index before it takes its first proposal.
 
 use std::{
     fmt,
@@ -34,6 +34,7 @@ use crate::{
         edge::identifiers_context,
         follower,
         keys::{self, Keys, NewKey, corrupt},
+        record_types,
     },
     pb::ledger::v1 as pb,
     record::registry::Registry,
@@ -171,7 +172,11 @@ pub async fn found(
     ledger.append(drafts).await
 }
 
-fn operator_command(clock: &Clock, entropy: &Entropy, kind: pb::command::Kind) -> pb::Command {
+pub(super) fn operator_command(
+    clock: &Clock,
+    entropy: &Entropy,
+    kind: pb::command::Kind,
+) -> pb::Command {
     let who = Some(pb::actor::Who::Operator(pb::Operator {}));
     pb::Command {
         rules_version: RULES_VERSION,
@@ -183,7 +188,7 @@ fn operator_command(clock: &Clock, entropy: &Entropy, kind: pb::command::Kind) -
     }
 }
 
-fn draft(
+pub(super) fn draft(
     clock: &Clock,
     entropy: &Entropy,
     command: &pb::Command,
@@ -201,6 +206,8 @@ fn draft(
     }
 }
 
+const NO_GENESIS: &str = "the ledger has no genesis; run `concordat init` first";
+
 impl Node {
     /// Makes a node of its parts and brings it up to the ledger's head. Its tasks are not running yet.
     ///
@@ -209,10 +216,13 @@ impl Node {
     /// not fit together.
     pub async fn start(parts: Parts) -> Result<(Self, Tasks, Beginning), Fault> {
         let Parts { ledger, mut state, store, keyring, clock, entropy, .. } = parts;
-        let replayed = catch_up(&ledger, &mut state, store.as_ref()).await?;
+        let mut replayed = catch_up(&ledger, &mut state, store.as_ref()).await?;
         if state.chain().ledger.is_none() {
-            let text = "the ledger has no genesis; run `concordat init` first".to_owned();
-            return Err(Fault::Unusable(text));
+            return Err(Fault::Unusable(NO_GENESIS.to_owned()));
+        }
+        let sources = (&clock, &entropy);
+        if record_types::complete(&ledger, &state, &parts.registry, sources).await? {
+            replayed += catch_up(&ledger, &mut state, store.as_ref()).await?;
         }
         disposal::erase_again(&ledger, &state).await?;
         let keys = Keys::new(keyring);

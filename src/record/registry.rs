@@ -19,17 +19,20 @@ use crate::{
         id::{GroupName, RecordTypeName},
         violation::Violation,
     },
-    pb,
+    pb::{self, record::v1::ReaderTier},
     record::{
-        leaver_form,
         redaction::{Keep, RedactionPlan},
         shape::{self, Shape, Shaped},
         third_party::ThirdParty,
+        types,
         wire::{MalformedRecord, WireType},
     },
 };
 
+mod about;
 mod declaration;
+
+pub use about::{About, FieldPath};
 
 /// What the edge knows when it validates a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub struct RecordType {
     name: RecordTypeName,
     version: u32,
     code_lists: Box<str>,
+    about: About,
     groups: Vec<FieldGroup>,
     fields: Vec<RecordField>,
     shape: Shape,
@@ -65,6 +69,7 @@ pub struct FieldGroup {
     special_category: bool,
     restricted: bool,
     third_party: bool,
+    tier: ReaderTier,
 }
 
 /// One top-level field of a record type.
@@ -90,8 +95,8 @@ pub struct ValidRecord {
     pub groups_present: Vec<GroupName>,
     /// How the publisher identifies the client.
     pub identifiers: pb::ledger::v1::Identifiers,
-    /// The client's age in whole years on the day of validation.
-    pub age_years_today: u8,
+    /// The client's age in whole years on the day of validation; `None` of a child not yet born.
+    pub age_years_today: Option<u8>,
     /// The version of the code lists, as an ISO 8601 date.
     pub code_lists: Box<str>,
     /// The version of the type.
@@ -116,8 +121,10 @@ pub(crate) struct Rules {
 
 /// What the rules of a type make of a record.
 pub(crate) struct Facts {
+    /// How the publisher identifies the client: a local id, a national number, or both.
     pub(crate) identifiers: pb::ledger::v1::Identifiers,
-    pub(crate) age_years_today: u8,
+    /// `None` of a child not yet born.
+    pub(crate) age_years_today: Option<u8>,
 }
 
 /// A record that obeys every rule of its type, before the registry says which type that is.
@@ -147,13 +154,27 @@ impl Registry {
     pub fn built_in() -> Result<Self, DeclarationFault> {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)
             .map_err(|error| DeclarationFault(format!("the descriptors do not decode: {error}")))?;
+        let known = Self::of_pool(&pool, types::rules)?;
+        if known.types.len() != types::COUNT {
+            return Err(DeclarationFault("rules belong to no declared record type".to_owned()));
+        }
+        Ok(known)
+    }
+
+    /// The record types that `pool` declares, each with the rules of its name.
+    fn of_pool(
+        pool: &DescriptorPool,
+        rules: impl Fn(&str) -> Option<Rules>,
+    ) -> Result<Self, DeclarationFault> {
         let mut types = BTreeMap::new();
-        for declared in declaration::read_all(&pool)? {
-            let rules = match declared.name.as_str() {
-                "leaver-form" => leaver_form::RULES,
-                name => return Err(DeclarationFault(format!("record type `{name}` has no rules"))),
-            };
-            types.insert(declared.name.clone(), RecordType::new(declared, rules));
+        for declared in declaration::read_all(pool)? {
+            let name = declared.name.clone();
+            let fault = |what: &str| DeclarationFault(format!("record type `{name}` {what}"));
+            let rules = rules(name.as_str()).ok_or_else(|| fault("has no rules"))?;
+            if types.contains_key(&name) {
+                return Err(fault("is declared twice"));
+            }
+            types.insert(name, RecordType::new(declared, rules));
         }
         Ok(Self { types })
     }
@@ -175,6 +196,7 @@ impl RecordType {
             name,
             version,
             code_lists,
+            about,
             groups,
             fields,
             shape,
@@ -186,6 +208,7 @@ impl RecordType {
             name,
             version,
             code_lists,
+            about,
             groups,
             fields,
             shape,
@@ -209,6 +232,11 @@ impl RecordType {
     /// The version of the code lists, as an ISO 8601 date.
     pub fn code_lists(&self) -> &str {
         &self.code_lists
+    }
+
+    /// What the type says of its records as a whole.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// The field groups, in the order in which the type declares them.
@@ -371,6 +399,11 @@ impl FieldGroup {
     pub fn third_party(&self) -> bool {
         self.third_party
     }
+
+    /// Who reads it where an agreement does not say otherwise.
+    pub fn tier(&self) -> ReaderTier {
+        self.tier
+    }
 }
 
 impl RecordField {
@@ -415,5 +448,7 @@ impl fmt::Debug for ValidRecord {
     }
 }
 
+#[cfg(test)]
+pub(in crate::record) mod declared;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Records as rows of a table: one column per field, named by its path, for every record type.
 //!
 //! `identity.forename` is a column; codes are given by their short names (`PLANNED`), in any case; the elements of a list are
-//! separated by `|`; a list of messages is one column, whose rows are written `field=value field=value` and, where a field
+//! separated by `|`; a list of messages is one column, whose rows are written `field=value field="some words"` and, where a field
 //! names a field group, may name several at once: `group=core+identity article_6=LEGAL_OBLIGATION`. Reading a row gives a
 //! body that is not yet validated. The file format around the cells is not this module's.
 
@@ -151,6 +151,10 @@ fn gather(
         "" => field.name().to_owned(),
         parent => format!("{parent}.{}", field.name()),
     };
+    if field.is_map() {
+        // A map has no place in a table; it is given in JSON.
+        return;
+    }
     if let (Kind::Message(inner), false) = (field.kind(), field.is_list()) {
         for field in inner.fields() {
             let path = path.iter().cloned().chain([field]).collect();

@@ -31,7 +31,7 @@ use concordat::{
         id::{AgencyId, AliasId, ConsentId, LedgerId, RequestId},
         order::{Position, UnixMillis},
     },
-    node::{Asked, Founding, Node, Parts, Tasks, Who, found, statement},
+    node::{Asked, Founding, Node, Parts, Tasks, Who, found, registrations, statement},
     pb::{
         ledger::v1::{self as pb, AgencyKind, Purpose, command::Kind},
         v1::{
@@ -419,6 +419,16 @@ pub(crate) fn reason(status: &Status) -> String {
 
 /// An agreement that every party drafted, proposed and approved.
 pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows: Vec<pb::Flow>) {
+    agree_for(Purpose::SchoolLeaverTransition, now, (id, parties), flows).await;
+}
+
+/// An agreement for another purpose.
+pub(crate) async fn agree_for(
+    purpose: Purpose,
+    now: UnixMillis,
+    (id, parties): (&str, &[&Agency]),
+    flows: Vec<pb::Flow>,
+) {
     let [first, ..] = parties else { unreachable!("an agreement has parties") };
     let party = |agency: &&Agency| pb::Party {
         agency: agency.id.to_string(),
@@ -428,7 +438,7 @@ pub(crate) async fn agree(now: UnixMillis, id: &str, parties: &[&Agency], flows:
     };
     let content = pb::AgreementContent {
         parties: parties.iter().map(party).collect(),
-        purpose: i32::from(Purpose::SchoolLeaverTransition),
+        purpose: i32::from(purpose),
         flows,
         expires_at_ms: now.plus(365 * DAY_MS).millis(),
         text_digest: Digest::of_concatenation(&[b"the text"]).as_bytes().to_vec().into(),
@@ -553,7 +563,7 @@ async fn begin(
     let (ledger, keyring) = if directory.join("ledger").exists() {
         existing(directory).await
     } else {
-        founded(directory, clock, &entropy, (&registry, operator)).await
+        founded(directory, clock, &entropy, (registrations(&registry), operator)).await
     };
     let parts = Parts {
         ledger,
@@ -585,6 +595,19 @@ pub(crate) async fn ledger_in(directory: &Path, options: Options) -> AnyLedger {
     timeout(Duration::from_mins(1), opened).await.unwrap()
 }
 
+/// A directory with certificates and a ledger that was founded with some of the record types, and nothing else in it.
+pub(crate) async fn founded_knowing(types: &[&str]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = DevelopmentAuthority::create(&directory.path().join("certs"), NOW).unwrap();
+    authority.issue_server(&[], NOW).unwrap();
+    let operator = authority.issue_operator(NOW).unwrap().certificate.fingerprint;
+    let mut known = registrations(&Registry::built_in().unwrap());
+    known.retain(|known| types.contains(&known.name.as_str()));
+    let clock = SimulatedClock::new(NOW);
+    founded(directory.path(), &clock, &Entropy::system(), (known, operator)).await;
+    directory
+}
+
 async fn existing(directory: &Path) -> (AnyLedger, Keyring) {
     let ledger = ledger_in(directory, OPTIONS).await;
     let genesis = ledger.entries(Position::FIRST).next().await.unwrap().unwrap();
@@ -600,7 +623,7 @@ async fn founded(
     directory: &Path,
     clock: &SimulatedClock,
     entropy: &Entropy,
-    (registry, operator): (&Registry, Digest),
+    (record_types, operator): (Vec<pb::RegisterRecordType>, Digest),
 ) -> (AnyLedger, Keyring) {
     let ledger_id = LedgerId::from_bytes(entropy.bytes());
     let disk = OsDisk::create(&directory.join("ledger")).unwrap();
@@ -616,21 +639,7 @@ async fn founded(
         ledger: ledger_id,
         operator_certificate: operator,
         checkpoint_key: checkpoint.public(),
-        record_types: registry
-            .record_types()
-            .map(|known| pb::RegisterRecordType {
-                name: known.name().to_string(),
-                version: known.version(),
-                groups: known
-                    .groups()
-                    .iter()
-                    .map(|group| pb::FieldGroup {
-                        name: group.name().to_string(),
-                        special_category: group.special_category(),
-                    })
-                    .collect(),
-            })
-            .collect(),
+        record_types,
     };
     found(&ledger, &keyring, &clock.clock(), entropy, &founding).await.unwrap();
     (ledger, keyring)

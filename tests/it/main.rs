@@ -10,6 +10,7 @@ mod decisions;
 mod demo;
 mod documents;
 mod erasure_disk;
+mod exchange_children;
 mod exchange_publish;
 mod exchange_subscribe;
 mod golden;

@@ -1,5 +1,5 @@
-//! Runs the tour of `README.md`, and the walk of `docs/tour-agreements.md`, with the program that was built, in a
-//! directory of its own.
+//! Runs the tour of `README.md`, and the walks of `docs/tour-agreements.md` and `docs/record-types.md`, with the program
+//! that was built, in a directory of its own.
 //!
 //! A tour is made of the lines that begin with `$ ` in the console blocks of its section. It has three parts: what comes
 //! before the exchange runs, the command that ends in `&`, which is the exchange, and everything after it. The exchange
@@ -148,4 +148,46 @@ fn the_walk_through_agreements_runs() {
     assert!(40 < walk.len(), "{walk:?}");
     let (enrolment, _) = tour.split_at(joined);
     play(&[enrolment, &walk].concat());
+}
+
+/// The quotes of a document: what their fence names, and their text.
+fn quotes(document: &str) -> Vec<(&str, String)> {
+    let mut quotes: Vec<(&str, String)> = Vec::new();
+    let mut open = false;
+    for line in document.lines() {
+        match (line.strip_prefix("```"), open) {
+            (Some(_), true) => open = false,
+            (Some(named), false) => {
+                quotes.push((named, String::new()));
+                open = true;
+            }
+            (None, true) => {
+                let text = &mut quotes.last_mut().unwrap().1;
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, false) => {}
+        }
+    }
+    quotes
+}
+
+#[test]
+fn the_walk_through_a_record_type_quotes_what_is_there_and_its_commands_run() {
+    let walk = document("docs/record-types.md");
+    let mut found = quotes(&walk);
+    found.retain(|(named, _)| *named != "console");
+    for (named, text) in &found {
+        let path = match named.split_once(' ').unwrap() {
+            ("proto", name) => format!("proto/concordat/record/v1/{name}.proto"),
+            ("rust", "types") => "src/record/types.rs".to_owned(),
+            ("rust", name) => format!("src/record/types/{name}.rs"),
+            (_, name) => format!("src/record/types/{name}.txt"),
+        };
+        assert!(document(&path).contains(text.as_str()), "{path} does not say:\n{text}");
+    }
+    assert_eq!(found.len(), 6);
+    let commands = commands(&walk, "\n## In a table, in JSON");
+    assert!(7 < commands.len(), "{commands:?}");
+    Place::new().run(&commands, None);
 }

@@ -156,7 +156,7 @@ impl Questions {
             publisher_kinds: kinds(),
             recipients: read.names(&["principal", "Agency"], "another-recipient")?,
             recipient_kinds: kinds(),
-            resources: read.any_of(&of_resource, resources.collect()),
+            resources: read.any_of(&of_resource, read.told_apart(resources.collect())),
             purposes: read.codes(&["purpose"], Purpose::try_from),
             agreements: read.shared_names(&["agreement"], "another-agreement")?,
             flows: read.shared_names(&["flow"], "another-flow")?,
@@ -240,6 +240,8 @@ struct Read {
     words: BTreeSet<String>,
     /// The names that they spell out; patterns with something in the place of each `*`, and with nothing.
     names: BTreeSet<String>,
+    /// The names and patterns themselves.
+    spelt: BTreeSet<String>,
     /// Whether one of them compares what it reads with what it reads.
     compares: bool,
     /// Names that things of two kinds may have in common.
@@ -252,6 +254,7 @@ impl Read {
         self.words.extend(wording::words(&wording::code(text)).map(str::to_owned));
         for quoted in wording::quoted(text) {
             for name in quoted.split('/').chain([quoted]) {
+                self.spelt.insert(name.to_owned());
                 self.names.extend(["", "x"].map(|filling| name.replace('*', filling)));
             }
         }
@@ -288,6 +291,28 @@ impl Read {
         any_of.iter().any(|word| self.words.contains(*word))
     }
 
+    /// One of the resources of each kind that the policies can tell apart: who compares with spelt names and patterns alone
+    /// sees no other difference.
+    fn told_apart(
+        &self,
+        resources: Vec<(RecordTypeName, GroupName, bool)>,
+    ) -> Vec<(RecordTypeName, GroupName, bool)> {
+        if self.compares {
+            return resources;
+        }
+        let mut met = BTreeSet::new();
+        let whole =
+            |record_type: &RecordTypeName, group: &GroupName| format!("{record_type}/{group}");
+        let kind = |(record_type, group, special): &(RecordTypeName, GroupName, bool)| {
+            let names = [record_type.to_string(), group.to_string(), whole(record_type, group)];
+            let fitting = names.map(|name| -> Vec<bool> {
+                self.spelt.iter().map(|spelt| fits(spelt, &name)).collect()
+            });
+            (fitting, *special)
+        };
+        resources.into_iter().filter(|resource| met.insert(kind(resource))).collect()
+    }
+
     /// All of these, or any one if the policies do not read them.
     fn any_of<T>(&self, words: &[&str], mut all: Vec<T>) -> Vec<T> {
         if !self.reads(words) {
@@ -321,6 +346,19 @@ impl Read {
     }
 }
 
+/// Whether a name fits a pattern, in which each `*` stands for any text, as in Cedar's `like`.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<_> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, after)) = left.split_once(part) else { return false };
+        left = after;
+    }
+    left.ends_with(last)
+}
+
 /// Whether a policy compares two things that it reads, neither of which it spells out.
 fn compares(text: &str) -> bool {
     let code = wording::code(text);
@@ -336,4 +374,26 @@ fn compares(text: &str) -> bool {
             !spelt && read(last) && read(next)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, expected) in [
+            ("support", "support", true),
+            ("support", "support-special", false),
+            ("support*", "support", true),
+            ("sup*-special", "support-special", true),
+            ("*special", "support-special", true),
+            ("*port*cial", "support-special", true),
+            ("*", "", true),
+            ("sup*support", "support", false),
+            ("core*", "score", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! order of Public Health Scotland's `phsmethods::chi_check`: characters, length, date, checksum. Only record types that
 //! the health service publishes may hold one.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use jiff::civil::Date;
 
@@ -32,6 +32,26 @@ pub enum Checksum {
     Both,
 }
 
+/// What a number says of the day of birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BornOn {
+    /// That day, and no other.
+    Day(Date),
+    /// More than one century fits.
+    Ambiguous,
+    /// No century fits the ages.
+    OutOfRange,
+}
+
+/// What the ninth digit stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sex {
+    /// An even digit.
+    Female,
+    /// An odd digit.
+    Male,
+}
+
 impl Chi {
     /// The ten digits as text.
     pub fn to_text(&self) -> String {
@@ -48,14 +68,25 @@ impl Chi {
         }
     }
 
-    /// The date of birth, if `reference` and a greatest age leave one century only; `None` where it is ambiguous.
-    pub fn date_of_birth(&self, reference: Date, age_years_max: u8) -> Option<Date> {
+    /// The date of birth, from the day `reference` and the ages in whole years that its holder may have on that day. The two
+    /// digits of the year never decide a century by themselves.
+    pub fn date_of_birth(&self, reference: Date, ages: RangeInclusive<u8>) -> BornOn {
         let mut possible = candidates(self.0)
             .into_iter()
             .flatten()
-            .filter(|born| age_years(*born, reference).is_some_and(|age| age <= age_years_max));
-        let only = possible.next()?;
-        possible.next().is_none().then_some(only)
+            .filter(|born| age_years(*born, reference).is_some_and(|age| ages.contains(&age)));
+        match (possible.next(), possible.next()) {
+            (Some(only), None) => BornOn::Day(only),
+            (Some(_), Some(_)) => BornOn::Ambiguous,
+            (None, _) => BornOn::OutOfRange,
+        }
+    }
+
+    /// The sex that the ninth digit stands for. Where it differs from what somebody recorded that is a warning and never
+    /// an error: numbers are kept when records are put right.
+    pub fn sex(&self) -> Sex {
+        let [.., ninth, _check] = self.0;
+        if ninth.is_multiple_of(2) { Sex::Female } else { Sex::Male }
     }
 }
 
@@ -148,9 +179,21 @@ mod tests {
     fn a_century_is_decided_or_left_open_and_never_guessed() {
         let today = date(2026, 11, 23);
         let chi = |text: &str| text.parse::<Chi>().unwrap();
-        assert_eq!(chi("0101405073").date_of_birth(today, 110), Some(date(1940, 1, 1)));
-        assert_eq!(chi("0101011237").date_of_birth(today, 125), None);
-        assert_eq!(chi("0101011237").date_of_birth(today, 60), Some(date(2001, 1, 1)));
+        let of = |text: &str, ages| chi(text).date_of_birth(today, ages);
+        assert_eq!(of("0101405073", 0..=110), BornOn::Day(date(1940, 1, 1)));
+        assert_eq!(of("0101011237", 0..=125), BornOn::Ambiguous);
+        assert_eq!(of("0101011237", 0..=60), BornOn::Day(date(2001, 1, 1)));
+        assert_eq!(of("0101011237", 60..=130), BornOn::Day(date(1901, 1, 1)));
+        assert_eq!(of("0101405073", 0..=18), BornOn::OutOfRange);
+    }
+
+    #[test]
+    fn the_ninth_digit_tells_a_sex() {
+        let chi = |text: &str| text.parse::<Chi>().unwrap();
+        assert_eq!(chi("1904851231").sex(), Sex::Male);
+        assert_eq!(chi("0101201234").sex(), Sex::Male);
+        assert_eq!(chi("0101405073").sex(), Sex::Male);
+        assert_eq!(chi("2011180029").sex(), Sex::Female);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::{
         id::{GroupName, RecordTypeName},
         limit::GROUPS_MAX,
     },
+    pb::record::v1::{ClientGroup, Identifier, ReaderTier, RetentionClass},
     record::{
-        registry::{DeclarationFault, FieldGroup, RecordField},
+        registry::{About, DeclarationFault, FieldGroup, FieldPath, RecordField},
         shape::{CodeWindow, Codes, Dated, Holds, Shape, ShapedField},
         third_party::ThirdParty,
         wire::WireType,
@@ -29,6 +30,7 @@ pub(super) struct Declared {
     pub(super) name: RecordTypeName,
     pub(super) version: u32,
     pub(super) code_lists: Box<str>,
+    pub(super) about: About,
     pub(super) groups: Vec<FieldGroup>,
     pub(super) fields: Vec<RecordField>,
     pub(super) shape: Shape,
@@ -45,6 +47,7 @@ struct Options {
     valid_on: ExtensionDescriptor,
     validity: ExtensionDescriptor,
     third_party: ExtensionDescriptor,
+    identifier: ExtensionDescriptor,
 }
 
 /// Every record type that the pool declares.
@@ -62,6 +65,7 @@ pub(super) fn read_all(pool: &DescriptorPool) -> Result<Vec<Declared>, Declarati
         valid_on: option("valid_on")?,
         validity: option("validity")?,
         third_party: option("third_party")?,
+        identifier: option("identifier")?,
     };
     pool.all_messages()
         .filter(|message| message.options().has_extension(&options.record_type))
@@ -80,16 +84,10 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
     if version == 0 || date::parse(&code_lists).is_err() {
         return Err(fault("version or code lists are missing"));
     }
-    let mut groups = Vec::new();
-    for group in declared.get_field_by_name("groups").iter().filter_map(|g| g.as_list()).flatten() {
-        let group = group.as_message().ok_or_else(|| fault("a group is no message"))?;
-        groups.push(FieldGroup {
-            name: text(group, "name").parse().map_err(|_| fault("a group has no name"))?,
-            special_category: flag(group, "special_category"),
-            restricted: flag(group, "restricted"),
-            third_party: flag(group, "third_party"),
-        });
+    if lie_deeper(&descriptor, MESSAGES_DEEP_MAX) {
+        return Err(fault("messages lie in each other without end"));
     }
+    let groups = read_groups(declared).map_err(|what| fault(&what))?;
     let names: BTreeSet<_> = groups.iter().map(FieldGroup::name).collect();
     if names.len() != groups.len() || !(1..=GROUPS_MAX).contains(&groups.len()) {
         return Err(fault("groups are missing, repeated or too many"));
@@ -111,8 +109,133 @@ fn read(descriptor: MessageDescriptor, options: &Options) -> Result<Declared, De
             .iter()
             .any(|known| known.third_party() && group.is_some_and(|g| g.group() == known.name()))
     });
+    let about = read_about(&descriptor, declared, options).map_err(|what| fault(&what))?;
     let code_lists = code_lists.into();
-    Ok(Declared { name, version, code_lists, groups, fields, shape, descriptor, third_party })
+    Ok(Declared {
+        name,
+        version,
+        code_lists,
+        about,
+        groups,
+        fields,
+        shape,
+        descriptor,
+        third_party,
+    })
+}
+
+/// How deep messages may lie in each other.
+const MESSAGES_DEEP_MAX: usize = 8;
+
+/// Whether messages lie in each other deeper than `levels`, as in a message that holds itself.
+fn lie_deeper(message: &MessageDescriptor, levels: usize) -> bool {
+    let Some(rest) = levels.checked_sub(1) else { return true };
+    message
+        .fields()
+        .any(|field| field.kind().as_message().is_some_and(|inner| lie_deeper(inner, rest)))
+}
+
+fn read_groups(declared: &DynamicMessage) -> Result<Vec<FieldGroup>, String> {
+    let mut groups = Vec::new();
+    for group in declared.get_field_by_name("groups").iter().filter_map(|g| g.as_list()).flatten() {
+        let group = group.as_message().ok_or("a group is no message")?;
+        let name: GroupName = text(group, "name").parse().map_err(|_| "a group has no name")?;
+        let special_category = flag(group, "special_category");
+        let tier = code(group, "tier");
+        let tier = ReaderTier::try_from(tier).unwrap_or_default();
+        match tier {
+            ReaderTier::Unspecified => return Err(format!("group `{name}` has no reader tier")),
+            ReaderTier::T0 if special_category => {
+                return Err(format!(
+                    "group `{name}` is special category data and open to everybody"
+                ));
+            }
+            ReaderTier::T0 | ReaderTier::T1 | ReaderTier::T2 | ReaderTier::T3 => {}
+        }
+        groups.push(FieldGroup {
+            name,
+            special_category,
+            restricted: flag(group, "restricted"),
+            third_party: flag(group, "third_party"),
+            tier,
+        });
+    }
+    Ok(groups)
+}
+
+fn read_about(
+    descriptor: &MessageDescriptor,
+    declared: &DynamicMessage,
+    options: &Options,
+) -> Result<About, String> {
+    let client_group = ClientGroup::try_from(code(declared, "client_group")).unwrap_or_default();
+    let retention_class =
+        RetentionClass::try_from(code(declared, "retention_class")).unwrap_or_default();
+    if client_group == ClientGroup::Unspecified || retention_class == RetentionClass::Unspecified {
+        return Err("client group or retention class are missing".to_owned());
+    }
+    let mut texts = Vec::new();
+    gather_texts(descriptor, (&mut String::new(), &mut Vec::new()), &mut |field, path| {
+        let kind = field.options().get_extension(&options.identifier).as_enum_number();
+        texts.push((kind.unwrap_or_default(), path));
+    });
+    let name = text(declared, "event_date");
+    let event_date = texts.iter().find(|(_, path)| path.name.as_ref() == name);
+    let event_date =
+        event_date.map(|(_, path)| path.clone()).ok_or("the event date is no text field")?;
+    let identifiers: Vec<_> = texts
+        .into_iter()
+        .filter_map(|(kind, path)| Some((Identifier::try_from(kind).ok()?, path)))
+        .filter(|(kind, _)| *kind != Identifier::Unspecified)
+        .collect();
+    let names_somebody = |(kind, _): &(Identifier, FieldPath)| {
+        matches!(kind, Identifier::LocalId | Identifier::Scn | Identifier::Chi)
+    };
+    if !identifiers.iter().any(names_somebody) {
+        return Err("no field is an identifier of the client".to_owned());
+    }
+    Ok(About { client_group, retention_class, event_date, identifiers })
+}
+
+/// Tells of every text field that lies in no list, with its path.
+fn gather_texts(
+    message: &MessageDescriptor,
+    (name, numbers): (&mut String, &mut Vec<u32>),
+    found: &mut impl FnMut(&FieldDescriptor, FieldPath),
+) {
+    for field in message.fields().filter(|field| !field.is_list() && !field.is_map()) {
+        let length = name.len();
+        if length != 0 {
+            name.push('.');
+        }
+        name.push_str(field.name());
+        numbers.push(field.number());
+        match field.kind() {
+            Kind::Message(inner) => gather_texts(&inner, (&mut *name, &mut *numbers), found),
+            Kind::String => {
+                let path =
+                    FieldPath { name: name.as_str().into(), numbers: numbers.as_slice().into() };
+                found(&field, path);
+            }
+            Kind::Double
+            | Kind::Float
+            | Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64
+            | Kind::Bool
+            | Kind::Bytes
+            | Kind::Enum(_) => {}
+        }
+        let _last = numbers.pop();
+        name.truncate(length);
+    }
 }
 
 /// Which fields of a message, and of the messages in it, are about somebody else; those that `whole` names are whole.
@@ -159,7 +282,11 @@ fn read_shape(message: &MessageDescriptor, options: &Options) -> Option<Shape> {
         };
         Some((
             field.number(),
-            ShapedField { name: field.name().into(), repeated: field.is_list(), holds },
+            ShapedField {
+                name: field.name().into(),
+                repeated: field.is_list() || field.is_map(),
+                holds,
+            },
         ))
     };
     let fields: Option<BTreeMap<_, _>> = message.fields().map(shaped).collect();
@@ -248,6 +375,10 @@ fn text(message: &DynamicMessage, field: &str) -> String {
 
 fn number(message: &DynamicMessage, field: &str) -> u32 {
     message.get_field_by_name(field).and_then(|value| value.as_u32()).unwrap_or_default()
+}
+
+fn code(message: &DynamicMessage, field: &str) -> i32 {
+    message.get_field_by_name(field).and_then(|v| v.as_enum_number()).unwrap_or_default()
 }
 
 fn flag(message: &DynamicMessage, field: &str) -> bool {

@@ -5,10 +5,12 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::pb::record::v1::Identifier;
 use crate::pb::record::v1::{
     Article6Basis, LeaverForm,
     leaver_form::{self as form, Destination, Status},
 };
+use crate::record::leaver_form;
 use crate::record::tabular::template_header;
 
 const TODAY: EdgeContext = EdgeContext { today: date(2026, 11, 23) };
@@ -58,6 +60,50 @@ fn every_built_in_type_is_declared_wholly_and_its_example_is_valid() {
 }
 
 #[test]
+fn every_example_is_told_by_the_identifiers_that_its_type_declares() {
+    for record_type in Registry::built_in().unwrap().record_types() {
+        let body = record_type.example();
+        let valid = record_type.validate(&body, &TODAY).unwrap();
+        let about = record_type.about();
+        let declared = |kind: Identifier| {
+            let mut of_kind = about.identifiers().iter().filter(|(known, _)| *known == kind);
+            of_kind.find_map(|(_, path)| path.text_of(&body)).unwrap_or_default()
+        };
+        let told = &valid.identifiers;
+        assert_eq!(told.local_id, declared(Identifier::LocalId), "{record_type:?}");
+        assert_eq!(told.scn, declared(Identifier::Scn), "{record_type:?}");
+        if let Some(person) = &told.person {
+            assert_eq!(person.forename, declared(Identifier::Forename), "{record_type:?}");
+            assert_eq!(person.surname, declared(Identifier::Surname), "{record_type:?}");
+            assert_eq!(person.date_of_birth, declared(Identifier::DateOfBirth), "{record_type:?}");
+            assert_eq!(person.postcode, declared(Identifier::Postcode), "{record_type:?}");
+        }
+        assert!(
+            about.event_date_of(&body).is_some_and(|day| day <= TODAY.today),
+            "{record_type:?}"
+        );
+        let chi = about.identifiers().iter().any(|(kind, _)| *kind == Identifier::Chi);
+        assert_eq!(chi, record_type.name().as_str() == "health-summary", "{record_type:?}");
+    }
+}
+
+#[test]
+fn a_contribution_names_its_child_with_a_number_or_without() {
+    let registry = Registry::built_in().unwrap();
+    let told = |name: &str| {
+        let record_type = registry.record_type(&name.parse().unwrap()).unwrap();
+        record_type.validate(&record_type.example(), &TODAY).unwrap()
+    };
+    let (event, concern) = (told("chronology-event"), told("concern-report"));
+    assert_eq!((event.identifiers.scn.as_str(), event.age_years_today), ("123456785", Some(8)));
+    assert_eq!((concern.identifiers.scn.as_str(), concern.age_years_today), ("", Some(8)));
+    assert_eq!(event.identifiers.person, concern.identifiers.person);
+    assert!(concern.identifiers.person.is_some());
+    let care = told("care-status");
+    assert_eq!(care.identifiers.person, None, "an address that must not be told finds nobody");
+}
+
+#[test]
 fn the_example_tells_the_edge_what_its_command_needs() {
     let record_type = leaver_form();
     let valid = record_type.validate(&record_type.example(), &TODAY).unwrap();
@@ -77,7 +123,7 @@ fn the_example_tells_the_edge_what_its_command_needs() {
     assert_eq!(valid.identifiers.local_id, "IC-2027-0001");
     assert_eq!(
         (valid.age_years_today, valid.type_version, &*valid.code_lists),
-        (15, 1, "2026-11-01")
+        (Some(15), 1, "2026-11-01")
     );
     assert!(!format!("{valid:?}").contains("051234561"));
 }

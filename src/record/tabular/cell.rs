@@ -10,6 +10,8 @@ use crate::model::violation::Violation;
 const BETWEEN_ELEMENTS: char = '|';
 /// Separates the field groups that one row names.
 const BETWEEN_GROUPS: char = '+';
+/// Holds together a value with spaces in a row of a list; twice, it stands for itself.
+const QUOTE: char = '"';
 
 /// The value of `field` that a cell gives.
 pub(super) fn read(
@@ -20,7 +22,8 @@ pub(super) fn read(
     if !field.is_list() {
         return read_one(&field.kind(), cell);
     }
-    let elements = cell.split(BETWEEN_ELEMENTS).map(str::trim).filter(|text| !text.is_empty());
+    let elements = unquoted(cell, |c| c == BETWEEN_ELEMENTS)?;
+    let elements = elements.into_iter().map(str::trim).filter(|text| !text.is_empty());
     let mut values = Vec::new();
     for element in elements {
         if let (Kind::Message(row), Some(name_field)) = (field.kind(), row_name_field) {
@@ -30,6 +33,22 @@ pub(super) fn read(
         }
     }
     Ok(Value::List(values))
+}
+
+/// The parts of `text` between separators that stand in no quotes.
+fn unquoted(text: &str, separates: impl Fn(char) -> bool) -> Result<Vec<&str>, Violation> {
+    let mut quoted = false;
+    let parts = text
+        .split(|c: char| {
+            quoted ^= c == QUOTE;
+            !quoted && separates(c)
+        })
+        .collect();
+    if quoted {
+        let how = "a quote is opened and not closed; write a quote inside quotes twice";
+        return Err(Violation::new("", "MALFORMED_CELL", how));
+    }
+    Ok(parts)
 }
 
 /// A row written once for several groups, as one row for each.
@@ -56,19 +75,24 @@ fn read_message(
     let choices =
         || descriptor.fields().map(|f| f.name().to_owned()).collect::<Vec<_>>().join(", ");
     let mut message = DynamicMessage::new(descriptor.clone());
-    for pair in element.split_whitespace() {
+    let pairs = unquoted(element, char::is_whitespace)?;
+    for pair in pairs.into_iter().filter(|pair| !pair.is_empty()) {
         let named = pair.split_once('=').and_then(|(name, value)| {
             descriptor.get_field_by_name(&name.to_ascii_lowercase()).map(|field| (field, value))
         });
         let Some((field, value)) = named.filter(|(field, _)| !field.is_list()) else {
             let description = format!(
-                "write each row as `field=value` pairs with a space between, of: {}",
+                "write each row as `field=value` pairs with a space between, values with spaces in quotes, of: {}",
                 choices()
             );
             return Err(Violation::new("", "MALFORMED_CELL", description));
         };
+        let value = match value.strip_prefix(QUOTE).and_then(|rest| rest.strip_suffix(QUOTE)) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => value.to_owned(),
+        };
         if !value.is_empty() {
-            let value = read_one(&field.kind(), value).map_err(|v| v.inside(field.name()))?;
+            let value = read_one(&field.kind(), &value).map_err(|v| v.inside(field.name()))?;
             message.set_field(&field, value);
         }
     }
@@ -161,7 +185,16 @@ pub(super) fn write(field: &FieldDescriptor, row_name_field: Option<u32>, value:
 fn write_message(message: &DynamicMessage) -> String {
     let pairs: Vec<_> = message
         .fields()
-        .map(|(field, value)| format!("{}={}", field.name(), write_one(&field.kind(), value)))
+        .map(|(field, value)| {
+            let text = write_one(&field.kind(), value);
+            let plain = !text
+                .contains(|c: char| c.is_whitespace() || matches!(c, QUOTE | BETWEEN_ELEMENTS));
+            if plain {
+                format!("{}={text}", field.name())
+            } else {
+                format!("{}=\"{}\"", field.name(), text.replace(QUOTE, "\"\""))
+            }
+        })
         .collect();
     pairs.join(" ")
 }

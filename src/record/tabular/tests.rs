@@ -157,7 +157,7 @@ fn a_row_says_every_cell_that_does_not_read_and_never_what_it_held() {
     expect![[r"
         UNKNOWN_CODE `core.status`: write one of PLANNED, LEFT, STAYED_ON, TRANSFERRED, DECEASED
         MALFORMED_NUMBER `contact.uprn`: write a whole number in digits, without separators
-        MALFORMED_CELL `lawful_basis`: write each row as `field=value` pairs with a space between, of: group, article_6, article_9, legal_power, consent_id, notice_version"]].assert_eq(&found.join("\n"));
+        MALFORMED_CELL `lawful_basis`: write each row as `field=value` pairs with a space between, values with spaces in quotes, of: group, article_6, article_9, legal_power, consent_id, notice_version"]].assert_eq(&found.join("\n"));
 }
 
 #[test]

@@ -87,19 +87,7 @@ pub(crate) fn agency(name: &str) -> AgencyId {
 
 /// The record types as a Genesis registers them.
 pub(crate) fn registrations() -> Vec<pb::RegisterRecordType> {
-    let registration = |known: &concordat::record::registry::RecordType| pb::RegisterRecordType {
-        name: known.name().to_string(),
-        version: known.version(),
-        groups: known
-            .groups()
-            .iter()
-            .map(|group| pb::FieldGroup {
-                name: group.name().to_string(),
-                special_category: group.special_category(),
-            })
-            .collect(),
-    };
-    REGISTRY.record_types().map(registration).collect()
+    concordat::node::registrations(&REGISTRY)
 }
 
 /// The key by which an agency signs.

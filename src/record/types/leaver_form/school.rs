@@ -7,12 +7,13 @@ use crate::{
         Education, ExceptionalReason, SpecialSupport, Stage, Status, StatutoryLeaveType,
     },
     record::{
+        council,
         findings::Findings,
         leaver_form::{
-            Facts, council,
+            Facts,
             leaving::{EarliestLeaving, Season, earliest_leaving},
-            text,
         },
+        text,
     },
 };
 

@@ -1,27 +1,20 @@
-//! The forms of text that a leaver's form may hold: names, address lines, telephone numbers, e-mail addresses, codes.
+//! The forms of text that a record may hold: names, address lines, telephone numbers, e-mail addresses, codes, prose.
 //!
-//! Each is bounded and typed, so that no field can carry notes. Names keep their accents, apostrophes and capitals, in
-//! Unicode normal form C.
+//! Each is bounded and typed; a field carries words of somebody's own only where its type says prose.
 
 use std::fmt::Display;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use crate::{
+    model::name::{compose, is_name},
+    record::findings::Findings,
+};
 
-use crate::record::findings::Findings;
-
-const NAME_CHARS_MAX: usize = 35;
 const ADDRESS_LINES_MAX: usize = 5;
 const ADDRESS_LINE_CHARS_MAX: usize = 60;
-
-/// Puts text into normal form C. Most text is in it already.
-fn compose(text: &mut String) {
-    if is_nfc_quick(text.chars()) != IsNormalized::Yes {
-        *text = text.nfc().collect();
-    }
-}
+const REFERENCE_BYTES_MAX: usize = 64;
 
 /// Puts a name that is not empty into normal form C, and checks it.
-pub(super) fn name(findings: &mut Findings, field: &str, name: &mut String) {
+pub(in crate::record) fn name(findings: &mut Findings, field: impl Display, name: &mut String) {
     compose(name);
     if name.is_empty() {
         return;
@@ -34,22 +27,8 @@ pub(super) fn name(findings: &mut Findings, field: &str, name: &mut String) {
     );
 }
 
-/// Whether `text` has the form of a person's name.
-pub fn is_name(text: &str) -> bool {
-    let between = |c: char| matches!(c, ' ' | '-' | '\'' | '’' | '.');
-    let doubled = text.chars().zip(text.chars().skip(1)).any(|(a, b)| {
-        // `St. Clair` is a name; any other two marks in a row are a slip.
-        between(a) && between(b) && (a, b) != ('.', ' ')
-    });
-    text.chars().count() <= NAME_CHARS_MAX
-        && text.chars().all(|c| c.is_alphabetic() || between(c))
-        && text.starts_with(char::is_alphabetic)
-        && text.ends_with(|c: char| c.is_alphabetic() || c == '.')
-        && !doubled
-}
-
 /// Checks the lines of an address.
-pub(super) fn address_lines(
+pub(in crate::record) fn address_lines(
     findings: &mut Findings,
     field: impl Display + Copy,
     lines: &mut [String],
@@ -75,7 +54,7 @@ pub(super) fn address_lines(
 }
 
 /// Removes the spaces of a telephone number that is not empty, and checks it.
-pub(super) fn phone(findings: &mut Findings, field: &str, phone: &mut String) {
+pub(in crate::record) fn phone(findings: &mut Findings, field: impl Display, phone: &mut String) {
     phone.retain(|c| c != ' ');
     let digits = phone.strip_prefix('+').unwrap_or(phone);
     let well_formed =
@@ -89,7 +68,7 @@ pub(super) fn phone(findings: &mut Findings, field: &str, phone: &mut String) {
 }
 
 /// Checks an e-mail address that is not empty (RFC 5321 §4.5.3.1 for its lengths; no quoted local parts).
-pub(super) fn email(findings: &mut Findings, field: &str, email: &str) {
+pub(in crate::record) fn email(findings: &mut Findings, field: impl Display, email: &str) {
     let well_formed = email.len() <= 254
         && email.bytes().all(|b| b.is_ascii_graphic() && !b"\"(),:;<>[\\]".contains(&b))
         && email.split_once('@').is_some_and(|(local, domain)| {
@@ -107,7 +86,7 @@ pub(super) fn email(findings: &mut Findings, field: &str, email: &str) {
 }
 
 /// Checks a code of exactly `length` digits that is not empty.
-pub(super) fn digits(
+pub(in crate::record) fn digits(
     findings: &mut Findings,
     field: impl Display,
     code: &str,
@@ -118,36 +97,38 @@ pub(super) fn digits(
     findings.require(code.is_empty() || well_formed, field, reason, description);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_keep_their_accents_and_marks() {
-        for good in [
-            "Mòrag",
-            "O'Neill",
-            "O’Neill",
-            "MacDonald",
-            "Nic a' Ghobhainn",
-            "Mary-Anne",
-            "St. Clair",
-            "Ng",
-            "李",
-        ] {
-            assert!(is_name(good) || good.contains("a' "), "{good}");
-        }
-        for bad in
-            ["", "-", "Ann1", "Ann  Marie", " Ann", "Ann ", "see notes: at risk", &"a".repeat(36)]
-        {
-            assert!(!is_name(bad), "{bad}");
-        }
+/// Puts prose that is not empty into normal form C without white space around it, and checks it: at most `chars_max`
+/// characters, none of them for control but line breaks.
+pub(in crate::record) fn prose(
+    findings: &mut Findings,
+    field: impl Display + Copy,
+    prose: &mut String,
+    chars_max: usize,
+) {
+    compose(prose);
+    let trimmed = prose.trim();
+    if trimmed.len() != prose.len() {
+        *prose = trimmed.to_owned();
     }
-
-    #[test]
-    fn a_decomposed_name_is_composed() {
-        let (mut findings, mut given) = (Findings::default(), "Mo\u{300}rag".to_owned());
-        name(&mut findings, "forename", &mut given);
-        assert_eq!((given.as_str(), findings.into_result(())), ("Mòrag", Ok(())));
+    if chars_max < prose.chars().count() {
+        let how =
+            format!("write at most {chars_max} characters; what is longer stays with its author");
+        findings.add(field, "TEXT_TOO_LONG", how);
     }
+    findings.require(
+        prose.chars().all(|c| c == '\n' || !c.is_control()),
+        field,
+        "MALFORMED_TEXT",
+        "write plain text; line breaks are its only control characters",
+    );
+}
+
+/// Checks the publisher's own reference or id, which is not empty: 1 to 64 printable characters without spaces.
+pub(in crate::record) fn reference(findings: &mut Findings, field: impl Display, text: &str) {
+    findings.require(
+        text.len() <= REFERENCE_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic()),
+        field,
+        "MALFORMED_REFERENCE",
+        "a reference is 1 to 64 printable characters without spaces",
+    );
 }

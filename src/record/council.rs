@@ -3,6 +3,8 @@
 //! The codes are those of the Office for National Statistics' register of geographic codes, from general knowledge; four
 //! codes were replaced when boundaries moved, and the newer one is named to whoever gives the older.
 
+use std::fmt::Display;
+
 use crate::record::findings::Findings;
 
 const CODES: [&str; 32] = [
@@ -49,7 +51,7 @@ const REPLACED: [(&str, &str); 4] = [
 ];
 
 /// Checks a code that is not empty.
-pub(super) fn check(findings: &mut Findings, field: &str, code: &str) {
+pub(in crate::record) fn check(findings: &mut Findings, field: impl Display, code: &str) {
     if code.is_empty() || CODES.contains(&code) {
         return;
     }

@@ -10,10 +10,7 @@ use crate::{
         Answer, CareExperience, RestrictedSupport, Risk, RiskBasis, SpecialSupport, StaffRole,
         Support,
     },
-    record::{
-        findings::Findings,
-        leaver_form::{school::SEED_CODE, text},
-    },
+    record::{findings::Findings, leaver_form::school::SEED_CODE, text},
 };
 
 const CATEGORIES_MAX: usize = 8;

@@ -12,10 +12,7 @@ use crate::{
         identifier::{postcode::Postcode, scn::Scn, uprn::Uprn},
     },
     pb::record::v1::leaver_form::{Channel, Contact, Identity, SafeContact, SexScheme, Status},
-    record::{
-        findings::Findings,
-        leaver_form::{Facts, text},
-    },
+    record::{findings::Findings, leaver_form::Facts, text},
 };
 
 const LOCAL_ID_BYTES_MAX: usize = 64;

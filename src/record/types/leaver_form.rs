@@ -4,7 +4,6 @@
 //! (what goes to Skills Development Scotland); the Scottish Government's leaver destination statistics (codes by year).
 //! It does not know who receives the form.
 
-mod council;
 mod example;
 pub mod journey;
 pub mod leaving;
@@ -12,7 +11,6 @@ mod person;
 mod school;
 pub mod status;
 mod support;
-pub mod text;
 
 use jiff::civil::Date;
 use prost::Message;
@@ -27,6 +25,7 @@ use crate::{
         },
     },
     record::{
+        council,
         findings::Findings,
         lawful_basis,
         registry::{self as record_type, EdgeContext, FieldGroup, Rules},
@@ -122,8 +121,7 @@ fn check(
         scn: identity.scn.clone(),
         person: known.then_some(person),
     };
-    let age_years_today =
-        date_of_birth.and_then(|born| date::age_years(born, context.today)).unwrap_or_default();
+    let age_years_today = date_of_birth.and_then(|born| date::age_years(born, context.today));
     findings.into_result(record_type::Facts { identifiers, age_years_today })
 }
 

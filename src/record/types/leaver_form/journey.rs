@@ -12,10 +12,7 @@ use crate::{
     pb::record::v1::leaver_form::{
         ConfirmationMethod, Destination, DestinationSource, Intention, OfferStatus, Outcome,
     },
-    record::{
-        findings::Findings,
-        leaver_form::{Facts, text},
-    },
+    record::{findings::Findings, leaver_form::Facts, text},
 };
 
 const CHOICES_MAX: usize = 3;
