@@ -22,5 +22,6 @@ pub(crate) mod recall;
 mod recall_ended;
 mod recall_first;
 pub(crate) mod succession;
+mod succession_recalls;
 mod succession_sharing;
 pub(crate) mod world;
