@@ -35,6 +35,7 @@ pub mod consent;
 pub mod dispute;
 pub mod emergency;
 pub mod erasure;
+pub mod link;
 pub mod notice;
 pub mod policy;
 pub mod reading;
