@@ -204,6 +204,25 @@ pub(in crate::machine) fn decide_on(
     question: &Question,
     counts: impl Fn(&Flow) -> bool,
 ) -> Decision {
+    decide_by(state, question, counts, case::restriction)
+}
+
+/// As [`decide_on`], as far as the publisher is told of it: that a person asked the recipient for something, and so that
+/// the recipient knows the client from elsewhere, is nothing to the publisher (G8).
+pub(in crate::machine) fn decide_for_publisher(
+    state: &State,
+    question: &Question,
+    counts: impl Fn(&Flow) -> bool,
+) -> Decision {
+    decide_by(state, question, counts, case::restriction_of_publisher)
+}
+
+fn decide_by(
+    state: &State,
+    question: &Question,
+    counts: impl Fn(&Flow) -> bool,
+    restriction: impl Fn(&State, &Question, (&AgreementId, &Flow)) -> Option<Reason>,
+) -> Decision {
     let mut decision = Decision::default();
     let mut nearest: Vec<Withheld> = Vec::new();
     let mut open = question.groups;
@@ -222,7 +241,7 @@ pub(in crate::machine) fn decide_on(
             until: until(state, agreement, flow),
         };
         let flow_reason = stands_against(state, question, agreement, flow)
-            .or_else(|| case::restriction(state, question, (id, flow)));
+            .or_else(|| restriction(state, question, (id, flow)));
         let served = served(state, question, flow);
         for (group_place, group) in asked.each() {
             let verdict = match &flow_reason {

@@ -280,12 +280,16 @@ impl Node {
         let slot = self.shared.subscriptions.slot(number);
         let before = slot.take_over();
         slot.wake();
-        let standing = self
-            .read(|state| state.subscription(number).map(|row| (row.settled, row.outstanding())));
-        let (settled, outstanding) = standing.unwrap_or_default();
+        let standing = self.read(|state| {
+            let row = state.subscription(number)?;
+            Some((row.settled, row.outstanding(), row.unattended))
+        });
+        let (settled, outstanding, unattended) = standing.unwrap_or_default();
         let after = resume.unwrap_or(settled);
+        // Whether a person reads is said by the entry that moves the place, and decides what a flow for named staff gives.
+        let another = unattended != asked.staff.is_none();
         // A release of the reader before may still be on its way: the move is ordered behind it and repeats it.
-        if before != 0 || outstanding != 0 || after != settled {
+        if before != 0 || outstanding != 0 || after != settled || another {
             let kind = pb::command::Kind::SeekSubscription(pb::SeekSubscription {
                 subscription: subscription.to_string(),
                 after_delivery: after,

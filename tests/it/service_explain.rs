@@ -9,6 +9,7 @@ use concordat::pb::{
     v1::{
         self as pb, DecisionOutcome, ExplainDecisionRequest, ExplainDecisionResponse,
         explain_decision_request::Subject, policy_service_client::PolicyServiceClient,
+        subscription_service_client::SubscriptionServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -500,4 +501,61 @@ async fn a_recall_that_waits_and_flows_for_named_staff_are_told() {
     past.unattended_reader = true;
     let refused = explain(&scene.council, past).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_system_gets_nothing_of_a_flow_for_named_staff_even_where_a_person_read_before() {
+    let scene = Scene::new().await;
+    let named =
+        ledger::Flow { named_actor: true, ..by_duty("named", &scene.council, &[&scene.trust]) };
+    scene.exchange.agree("named", &[&scene.council, &scene.trust], vec![named]).await;
+    let person = || {
+        let (staff_id, role) = ("s-17".to_owned(), "team leader".to_owned());
+        let staff = ledger::ActorDetail { staff_id, role, office: 0 };
+        let mut context = context()?;
+        context.actor = Some(pb::request_context::Actor::Staff(staff));
+        Some(context)
+    };
+    let create = ledger::CreateSubscription {
+        subscription: "desk".to_owned(),
+        record_types: vec![LEAVER_FORM.to_owned()],
+    };
+    let request = pb::CreateSubscriptionRequest {
+        context: person(),
+        request_id: scene.trust.request(),
+        create: Some(create),
+        validate_only: false,
+    };
+    let mut stub = SubscriptionServiceClient::new(scene.trust.channel.clone());
+    stub.create_subscription(request).await.unwrap();
+    let pulled = async |context: Option<pb::RequestContext>| {
+        let request = pb::PullRecordsRequest {
+            context,
+            request_id: scene.trust.request(),
+            subscription: scene.trust.subscription("desk"),
+            max_records: 0,
+        };
+        let pulled = scene.trust.exchange().pull_records(request).await.unwrap().into_inner();
+        if let Some(last) = pulled.deliveries.last() {
+            let request = pb::AcknowledgeRecordsRequest {
+                context: self::context(),
+                request_id: scene.trust.request(),
+                subscription: scene.trust.subscription("desk"),
+                through_cursor: last.cursor.clone(),
+                nacks: Vec::new(),
+            };
+            scene.trust.exchange().acknowledge_records(request).await.unwrap();
+        }
+        let records = pulled.deliveries.into_iter().filter_map(|delivery| delivery.record);
+        records.map(|record| record.name).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let published = scene.publish().await;
+        assert_eq!(pulled(context()).await, [""; 0], "a system");
+        // A person takes over: what waited for one is offered anew.
+        let mut found = pulled(person()).await;
+        scene.exchange.at_rest().await;
+        found.extend(pulled(person()).await);
+        assert_eq!(found, [published.record], "a person");
+    }
 }

@@ -71,7 +71,7 @@ fn view<'a>(
         id,
         dispute,
         record_type,
-        client: shown_client(state, viewer, dispute.client)?,
+        client: shown_client(state, viewer, (dispute.client, dispute.publisher))?,
         publisher: &state.agency(dispute.publisher)?.id,
         recipient: &state.agency(dispute.recipient)?.id,
         group: record_type.names_of(dispute.group).into_iter().next()?,

@@ -44,7 +44,7 @@ pub fn one(state: &State, viewer: Viewer, id: EmergencyId) -> Option<View<'_>> {
         return None;
     }
     let named = emergency.client.filter(|_| !own);
-    let client = named.and_then(|client| shown_client(state, number, client));
+    let client = named.and_then(|client| shown_client(state, number, (client, number)));
     Some(View { id, emergency, agency: &state.agency(emergency.agency)?.id, own, client })
 }
 

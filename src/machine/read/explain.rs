@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     machine::{
-        access::{self, Decision, Ground, Question, Reason},
+        access::{Decision, Ground, Question, Reason},
         law::Rule,
         outcome::Refusal,
         read::Viewer,
@@ -213,8 +213,7 @@ withheld! {
     ConsentContested "CONSENT_CONTESTED";
     /// Policies of the publisher's forbid it, or one could not be evaluated.
     PublisherPolicy(Vec<PolicyId>) "PUBLISHER_POLICY";
-    /// Policies of the recipient's forbid it, or a case of the recipient's restricts it: which policies, if it is the
-    /// recipient who is told.
+    /// Policies of the recipient's forbid it: which, if it is the recipient who is told.
     RecipientPolicy(Vec<PolicyId>) "RECIPIENT_POLICY";
 }
 
@@ -360,8 +359,12 @@ fn told(
     question: &Question,
     record_type: &RecordType,
 ) -> Vec<GroupDecision> {
-    let decision = named_staff::decide(state, question, unattended);
-    let attended = if unattended { access::decide(state, question) } else { Decision::default() };
+    let decision = named_staff::decide_for_publisher(state, question, unattended);
+    let attended = if unattended {
+        named_staff::decide_for_publisher(state, question, false)
+    } else {
+        Decision::default()
+    };
     let ground = |decision: &Decision, group| {
         decision.grounds.iter().find(|ground| ground.groups.covers(group)).cloned()
     };
@@ -411,11 +414,12 @@ fn why(level: Level, reason: &Reason, carried: impl Fn() -> bool) -> Withheld {
         Reason::ConsentInReview => Withheld::ConsentInReview,
         Reason::ConsentContested => Withheld::ConsentContested,
         Reason::PublisherPolicy(policies) => Withheld::PublisherPolicy(policies.clone()),
-        // Which of the recipient's policies it is, or that a person asked the recipient, is the recipient's affair.
+        // Which of the recipient's policies it is, is the recipient's affair.
         Reason::RecipientPolicy(policies) => Withheld::RecipientPolicy(match level {
             Level::Owner => Vec::new(),
             Level::Party => policies.clone(),
         }),
+        // Not asked about here: it would tell the publisher that the recipient knows the client from elsewhere.
         Reason::RecipientRestricts => Withheld::RecipientPolicy(Vec::new()),
         Reason::PolicyUnreadable => match level {
             Level::Owner => Withheld::PublisherPolicy(Vec::new()),
@@ -433,7 +437,7 @@ fn of_ground(
 ) -> Option<NamedFlow> {
     let flow = named(state, &ground.agreement, &ground.flow)?;
     let alone = Question { groups: group, ..question.clone() };
-    let decided = named_staff::decide(state, &alone, unattended);
+    let decided = named_staff::decide_for_publisher(state, &alone, unattended);
     let consents = decided.grounds.first().map(|ground| ground.consents.clone());
     // A consent that was only described has no name.
     let named = level == Level::Owner && question.client != assumed::NOBODY;

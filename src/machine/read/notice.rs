@@ -41,9 +41,10 @@ fn view<'a>(
     (number, notice): (u64, &'a Notice),
 ) -> View<'a> {
     let (client, reading) = match &notice.about {
-        About::Emergency { client, .. } => (*client, None),
+        // Told to whoever published what was reached.
+        About::Emergency { client, .. } => (client.map(|client| (client, viewer)), None),
         About::Reading { record, reader, day, reason } => {
-            let client = state.record(*record).map(|row| row.client);
+            let client = state.record(*record).map(|row| (row.client, row.publisher));
             (client, state.tables().readings.get(&(*record, *reader, *day, *reason)))
         }
         About::Agreement { .. }

@@ -181,20 +181,24 @@ fn view<'a>(
         id,
         recall,
         record_type,
-        client: shown_client(state, viewer, recall.client)?,
+        client: shown_client(state, viewer, (recall.client, recall.publisher))?,
         publisher: &state.agency(recall.publisher)?.id,
         recipient: &state.agency(recall.recipient)?.id,
         groups: record_type.names_of(recall.groups),
     })
 }
 
-/// The viewer's name for a client: as a record about it is shown to the viewer.
+/// The viewer's name for a client, as a record about it is shown to the viewer: its own name for what it published, and the
+/// name by which it receives for what others did, unless its caseload is confirmed.
 pub(super) fn shown_client(
     state: &State,
     viewer: AgencyNumber,
-    client: ClientId,
+    (client, publisher): (ClientId, AgencyNumber),
 ) -> Option<AliasId> {
     let own = state.alias(viewer, client, AliasKind::Own);
+    if state.answers_for(viewer, publisher) {
+        return own;
+    }
     let confirmed = state.in_confirmed_caseload(viewer, client);
     let received = state.alias(viewer, client, AliasKind::Received);
     own.filter(|_| confirmed || received.is_none()).or(received)

@@ -124,16 +124,29 @@ pub(in crate::machine) fn restriction(
     question: &Question,
     (agreement, flow): (&AgreementId, &Flow),
 ) -> Option<Reason> {
-    let (client, recipient) = (question.client, question.recipient);
-    let stops = |row: &CaseRow| row.restricts(agreement, flow);
-    let own = |row: &CaseRow| row.client.is_some_and(|client| client.own);
-    let mut of_publisher = state.restricting(client, state.heir(question.publisher));
-    if of_publisher.any(|(_, row)| own(row) && stops(row)) {
-        return Some(Reason::Restricted);
-    }
-    let mut of_recipient = state.restricting(client, recipient);
-    let known = |row: &CaseRow| !own(row) || state.in_confirmed_caseload(recipient, client);
-    of_recipient.any(|(_, row)| known(row) && stops(row)).then_some(Reason::RecipientRestricts)
+    restriction_of_publisher(state, question, (agreement, flow)).or_else(|| {
+        let (client, recipient) = (question.client, question.recipient);
+        let mut of_recipient = state.restricting(client, recipient);
+        let known = |row: &CaseRow| !own(row) || state.in_confirmed_caseload(recipient, client);
+        let stops = |row: &CaseRow| row.restricts(agreement, flow);
+        of_recipient.any(|(_, row)| known(row) && stops(row)).then_some(Reason::RecipientRestricts)
+    })
+}
+
+/// As [`restriction`], asking the publisher's cases alone.
+pub(in crate::machine) fn restriction_of_publisher(
+    state: &State,
+    question: &Question,
+    (agreement, flow): (&AgreementId, &Flow),
+) -> Option<Reason> {
+    let mut of_publisher = state.restricting(question.client, state.heir(question.publisher));
+    let stops = |row: &CaseRow| own(row) && row.restricts(agreement, flow);
+    of_publisher.any(|(_, row)| stops(row)).then_some(Reason::Restricted)
+}
+
+/// Whether the controller opened the case by its own name for the client.
+fn own(row: &CaseRow) -> bool {
+    row.client.is_some_and(|client| client.own)
 }
 
 /// Whether the publisher of a record keeps it from any flow by a case of its own: because its use is restricted, and
@@ -152,7 +165,6 @@ pub(in crate::machine) fn contested(state: &State, record: &RecordRow) -> (bool,
         let everywhere = all && (row.scope.is_empty() || row.scope.iter().any(carries));
         everywhere || row.flows.iter().any(|(flow, measure)| is(measure) && carries(flow))
     };
-    let own = |row: &CaseRow| row.client.is_some_and(|client| client.own);
     let any = |kind| {
         let mut cases = state.restricting(record.client, record.publisher);
         cases.any(|(_, row)| own(row) && stands(row, kind))

@@ -13,6 +13,15 @@ pub(in crate::machine) fn decide(state: &State, question: &Question, unattended:
     access::decide_on(state, question, |flow| !(unattended && flow.named_actor))
 }
 
+/// As [`decide`], as far as the publisher is told of it.
+pub(in crate::machine) fn decide_for_publisher(
+    state: &State,
+    question: &Question,
+    unattended: bool,
+) -> Decision {
+    access::decide_for_publisher(state, question, |flow| !(unattended && flow.named_actor))
+}
+
 /// Whether any flow in force to an agency is for persons only.
 pub(in crate::machine) fn concerns(state: &State, recipient: AgencyNumber) -> bool {
     let flows = state.indexes.flows.values().filter_map(|to| to.get(&recipient)).flatten();

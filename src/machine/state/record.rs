@@ -196,7 +196,8 @@ pub struct DisclosureRow {
     pub purpose: i32,
     /// The recipient's name for the client, the last time.
     pub alias: AliasId,
-    /// On which flows each group was released, the last time; no group stands in two of them.
+    /// On which flows each group was released, the last time; no group stands in two of them, but in one more for
+    /// emergencies.
     pub grounds: Vec<DisclosedOn>,
 }
 

@@ -4,7 +4,7 @@ use concordat::{
     machine::{
         Outcome, Receipt, Refusal,
         outcome::Remembered,
-        read::{Viewer, notice},
+        read::{Viewer, notice, recall},
         state::{
             case::{CaseRow, Task},
             notice::{About, CaseEvent, IncidentEvent, RestrictionEvent},
@@ -12,18 +12,19 @@ use concordat::{
     },
     model::{
         id::{AliasId, CaseId},
+        limit,
         order::UnixMillis,
     },
     pb::ledger::v1::{
         self as pb, CaseKind, CaseOutcome, CaseStep, ClockSource, ContinueGround, ExtensionReason,
-        IdentityCheck, IncidentKind, MeasureKind, Relation, Severity, Standing, VersionChange,
-        command::Kind,
+        IdentityCheck, IncidentKind, MeasureKind, RecallReason, Relation, Severity, Standing,
+        VersionChange, command::Kind,
     },
 };
 
 use super::{
     recall::Sharing,
-    world::{By, DAY_MS, LEAVER_FORM, Signing, World, client, flow, owned},
+    world::{By, DAY_MS, LEAVER_FORM, Signing, World, client, digest, flow, owned},
 };
 
 /// A world in which the council sends leaver forms to SDS as a public task, to the college by duty, and to the charity for
@@ -679,4 +680,94 @@ fn nobody_without_rights_exercises_the_clients() {
         let outcome = open(&mut sharing, "council", asked);
         assert_eq!(outcome == Err(Refusal::HolderWithoutRights), refused, "{kind:?}: {outcome:?}");
     }
+}
+
+#[test]
+fn what_restricts_everything_keeps_what_was_restricted_before() {
+    let mut sharing = sharing();
+    let asked = about(&sharing, CaseKind::Restriction, sharing.alias);
+    let case = case_of(open(&mut sharing, "council", asked));
+    decide(&mut sharing, "council", deciding(case, vec![restrict("guard")])).unwrap();
+    let record = sharing.new_record();
+    assert!(sharing.release("charity").is_empty());
+    // It is said not to reach safeguarding, is not signed, and must let nothing flow.
+    let all = measure("", MeasureKind::Restrict, ContinueGround::AnotherPerson);
+    let all = Kind::DecideCase(deciding(case, vec![all]));
+    let request = sharing.world.request_id();
+    let _decided = case_of(sharing.world.apply_as("council", request, Signing::Not, all));
+    for recipient in ["sds", "college", "charity"] {
+        assert!(sharing.release(recipient).is_empty(), "{recipient}");
+    }
+    lift(&mut sharing, case, "guard").unwrap();
+    assert_eq!(sharing.release("charity"), [record]);
+    assert!(sharing.release("sds").is_empty());
+    sharing.world.hold();
+}
+
+#[test]
+fn two_names_of_one_client_are_two_in_every_case() {
+    let mut sharing = sharing();
+    let record = sharing.new_record();
+    assert_eq!(sharing.release("sds"), [record]);
+    let received = sharing_alias(&sharing, "sds");
+    let own = sharing.world.add_client("sds", client(1));
+    let record = pb::RecordHolder {
+        client: own.as_bytes().to_vec().into(),
+        holder: bytes::Bytes::new(),
+        standing: i32::from(Standing::HasRights),
+    };
+    let receipt = sharing.world.apply("sds", Kind::RecordHolder(record)).unwrap();
+    let Receipt::Answer(Remembered::Holder(holder)) = receipt else {
+        unreachable!("not a holder: {receipt:?}")
+    };
+    let asked = |sharing: &Sharing, alias| pb::OpenCase {
+        requester: Some(pb::Requester {
+            relation: i32::from(Relation::Parent),
+            authority: i32::from(pb::Authority::Stated),
+            holder: holder.as_bytes().to_vec().into(),
+            ..themselves()
+        }),
+        ..about(sharing, CaseKind::Complaint, alias)
+    };
+    // A person who is recorded under the one name is nobody under the other.
+    let under_received = asked(&sharing, received);
+    assert_eq!(open(&mut sharing, "sds", under_received), Err(Refusal::NotAvailable));
+    // Nor do the open cases of the one fill the other.
+    for _ in 0..limit::CASES_OPEN_MAX {
+        let complaint = about(&sharing, CaseKind::Complaint, received);
+        let _case = case_of(open(&mut sharing, "sds", complaint));
+    }
+    let complaint = about(&sharing, CaseKind::Complaint, received);
+    assert_eq!(open(&mut sharing, "sds", complaint), Err(Refusal::LimitReached));
+    let under_own = asked(&sharing, own);
+    let _case = case_of(open(&mut sharing, "sds", under_own));
+    sharing.world.hold();
+}
+
+#[test]
+fn a_publisher_sees_its_own_records_under_its_own_name_whatever_it_received() {
+    let mut sharing = sharing();
+    let health = sharing.world.add_client("health", client(1));
+    let publish = pb::PublishRecord {
+        record_type: LEAVER_FORM.to_owned(),
+        type_version: 1,
+        code_lists: "2026-11-01".to_owned(),
+        client: health.as_bytes().to_vec().into(),
+        groups: owned(&["core"]),
+        content_mac: digest("content"),
+        key: vec![4; 16].into(),
+        ..pb::PublishRecord::default()
+    };
+    sharing.act("health", Kind::PublishRecord(publish)).unwrap();
+    assert_eq!(sharing.release("council").len(), 1);
+    let received = sharing_alias(&sharing, "council");
+    assert_ne!(received, sharing.alias);
+    let record = sharing.new_record();
+    assert_eq!(sharing.release("sds"), [record]);
+    sharing.retract("council", record, RecallReason::Unlawful).unwrap();
+    let viewer = Viewer::Agency(sharing.number("council"));
+    let issued = recall::issued(&sharing.world.state, viewer, (Some(record), false), (None, 10));
+    let names: Vec<_> = issued.rows.iter().map(|view| view.client).collect();
+    assert_eq!(names, [sharing.alias], "the other name would say that they are one person's");
+    sharing.world.hold();
 }

@@ -18,6 +18,7 @@ use concordat::{
 
 use super::{
     agreement_course::tick,
+    emergency::{Ward, emergency_flow},
     recall::Sharing,
     world::{By, DAY_MS, consented_flow, flow},
 };
@@ -298,5 +299,29 @@ fn many_records_are_asked_back_step_by_step() {
     assert_eq!(at_once, 32);
     sweep(&mut sharing);
     assert_eq!(sharing.inbox("sds").len() + sharing.inbox("health").len(), sent);
+    sharing.world.hold();
+}
+
+#[test]
+fn a_reading_in_an_emergency_does_not_take_the_place_of_what_is_owed() {
+    let (mut sharing, record) = shared();
+    let flows = vec![flow("other", "council", &["sds"]), emergency_flow("council", &["health"])];
+    let mut content = sharing.world.content(&["council", "sds", "health"], flows);
+    for flow in &mut content.flows {
+        flow.backfill = true;
+    }
+    if let Some(terms) = &mut content.terms {
+        "sds".clone_into(&mut terms.reporting_body);
+    }
+    sharing.world.activate("rescue", content);
+    let mut ward = Ward { world: sharing.world, alias: sharing.alias, record };
+    ward.authorised_again();
+    let id = ward.open("ann", &[1]).unwrap();
+    assert_eq!(ward.read(id, "ann").unwrap().len(), 1);
+    let mut sharing = Sharing { world: ward.world, alias: ward.alias };
+    end(&mut sharing, "council", LEAVERS).unwrap();
+    let id = sharing.inbox("health")[0].0;
+    assert_eq!(groups(&sharing, id), ["core"]);
+    assert_eq!(asked(&sharing, id).0, LEAVERS.parse().unwrap());
     sharing.world.hold();
 }

@@ -107,7 +107,9 @@ pub(super) fn decide(
         match named {
             None => {
                 all(state, row, decide, (kind, ground))?;
-                (after.all, after.flows) = (Some(stands), BTreeMap::new());
+                after.all = Some(stands);
+                // INVARIANT (party): what restricts more never lets flow what a decision about one flow restricted.
+                after.flows.retain(|_, before| kind == MeasureKind::Restrict && before.stops());
             }
             Some(named) => {
                 single(state, row, named, (kind, ground))?;

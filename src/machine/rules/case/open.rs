@@ -53,7 +53,8 @@ pub(super) fn decide(
     if received.millis() < oldest || now < received {
         return Err(Refusal::CaseDatesInvalid);
     }
-    let about = |row: &CaseRow| row.client.map(|known| known.client) == client.map(|c| c.client);
+    // By the name, and not by who it is: two names of one client are two until somebody confirms it.
+    let about = |row: &CaseRow| row.client == client;
     let unclosed =
         state.cases_of(caller).filter(|(_, row)| row.closed.is_none() && about(row)).count();
     if limit::CASES_OPEN_MAX <= unclosed {
@@ -96,7 +97,8 @@ fn client_of(state: &State, caller: AgencyNumber, alias: AliasId) -> Result<Case
 }
 
 /// Holds that a person who is named is one whom the controller recorded about this client, and that nobody without rights
-/// exercises the client's. Anybody may complain.
+/// exercises the client's. Anybody may complain. Persons are recorded under the controller's own name for a client: under
+/// the name by which it receives there is none, or the answer would tell that both names are one person's.
 fn may_ask(
     state: &State,
     (caller, client): (AgencyNumber, CaseClient),
@@ -105,7 +107,7 @@ fn may_ask(
 ) -> Result<(), Refusal> {
     let Some(holder) = requester.holder else { return Ok(()) };
     let row = state.tables.holders.get(&holder);
-    let row = row.filter(|row| row.recorder == caller && row.client == client.client);
+    let row = row.filter(|row| client.own && row.recorder == caller && row.client == client.client);
     let row = row.ok_or(Refusal::NotAvailable)?;
     if row.has_rights() || kind == CaseKind::Complaint {
         Ok(())

@@ -56,7 +56,7 @@ pub(super) fn disclose(
 ) -> (u32, Option<RecordId>) {
     let before = state.tables.disclosures.get(&key).cloned();
     let (position, at) = (context.position, context.now);
-    let grounds = grounds(before.as_ref(), groups, (purpose, at), flows);
+    let grounds = grounds(state, before.as_ref(), (groups, purpose, at), flows);
     let fresh = DisclosureRow {
         record,
         groups,
@@ -94,16 +94,28 @@ pub(super) fn disclose(
     (version, supersedes)
 }
 
-/// On which flow each group was released last, now that `groups` were released again.
+/// On which flow each group was released last, now that `groups` were released again. Emergency access stands beside what
+/// was released otherwise and does not take its place: what an agreement asks back at its end is owed all the same.
 fn grounds(
+    state: &State,
     before: Option<&DisclosureRow>,
-    groups: Groups,
-    (purpose, at): (i32, UnixMillis),
+    (groups, purpose, at): (Groups, i32, UnixMillis),
     flows: Vec<(AgreementId, u32, FlowId, Groups)>,
 ) -> Vec<DisclosedOn> {
-    let earlier = before.into_iter().flat_map(|row| &row.grounds);
-    let earlier = earlier
-        .map(|ground| DisclosedOn { groups: ground.groups.without(groups), ..ground.clone() });
+    let for_emergencies = |(agreement, version, flow): (&AgreementId, u32, &FlowId)| {
+        let row = state.agreement_version(agreement, version);
+        let flow = row.and_then(|row| row.flows.iter().find(|known| known.id == *flow));
+        flow.is_some_and(|flow| flow.emergency.is_some())
+    };
+    let emergency = flows
+        .iter()
+        .any(|(agreement, version, flow, _)| for_emergencies((agreement, *version, flow)));
+    let earlier = before.into_iter().flat_map(|row| &row.grounds).map(|ground| {
+        let of_its_kind =
+            for_emergencies((&ground.agreement, ground.version, &ground.flow)) == emergency;
+        let left = if of_its_kind { ground.groups.without(groups) } else { ground.groups };
+        DisclosedOn { groups: left, ..ground.clone() }
+    });
     let fresh = flows.into_iter().map(|(agreement, version, flow, groups)| DisclosedOn {
         agreement,
         version,
